@@ -1,0 +1,30 @@
+//! Clients of AWS, made once per process from the ambient configuration (region, credentials,
+//! `AWS_ENDPOINT_URL…` for an emulator).
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+
+/// The configuration that all clients of this process share.
+///
+/// One call may take 3 s and with its retries 10 s: an API request that waits on a table which does
+/// not answer must end as a 503 well before the gateway's own limit of 30 s.
+pub async fn sdk_config() -> SdkConfig {
+    let https = Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(https)
+        .timeout_config(
+            TimeoutConfig::builder()
+                .operation_attempt_timeout(Duration::from_secs(3))
+                .operation_timeout(Duration::from_secs(10))
+                .build(),
+        )
+        .load()
+        .await
+}

@@ -1,0 +1,150 @@
+//! The event catalogue: the one place that knows which events there are.
+//!
+//! An academy subscribes to an event by its name, the platform publishes under the same name, and
+//! everything else that is said about an event (its label, its Django app, the signal behind it,
+//! what a payload looks like) is read off the row that [`find`] returns. The table is closed and
+//! static: a name that is not in it is no event, and a `&'static CatalogEvent` in hand is proof
+//! that the name was checked, so nothing downstream checks again.
+//!
+//! The rows are written down once, in the table, and derive as much as they can: app and model come
+//! from the model's dotted name, the label from the action, the signal path from app and signal.
+//! Always: [`EVENTS`] is sorted by app, then name, in byte order, and the filters keep that order.
+
+mod filter;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use serde::Serialize;
+
+pub use filter::{CatalogFilter, events_of_apps, events_of_signals};
+pub use table::EVENTS;
+
+/// One event that an academy can subscribe to.
+///
+/// Two of them are equal when their names are: the table holds each name once.
+pub struct CatalogEvent {
+    /// The name to subscribe and publish under, such as `cohort_user.added`; case matters.
+    pub name: &'static str,
+    /// The Django model whose change is the event, with its app: `admissions.CohortUser`.
+    pub model: &'static str,
+    /// The Django signal that reports the change; `created+` and `updated+` are those that every
+    /// model sends.
+    signal: &'static str,
+    /// The last part of the event's action, where it is not simply the signal.
+    action: Option<&'static str>,
+    /// One sentence on when the event fires, "Triggered when …".
+    pub description: &'static str,
+    /// The text of the example file, with the newline that ends it.
+    example: &'static str,
+}
+
+impl CatalogEvent {
+    /// The Django app that owns the event: the model's part before the dot.
+    #[must_use]
+    pub fn app(&self) -> &'static str {
+        self.model
+            .split_once('.')
+            .map_or(self.model, |(app, _)| app)
+    }
+
+    /// The name for people: the action's words capitalised, "Assignment Created".
+    ///
+    /// The signals that every model sends say nothing about the model, so an event of theirs is
+    /// called after its name instead: "Cohort User Added".
+    #[must_use]
+    pub fn label(&self) -> String {
+        let action = self.action.unwrap_or(self.signal);
+        let words = if action.ends_with('+') {
+            self.name
+        } else {
+            action
+        };
+        words
+            .split(['.', '_'])
+            .map(capitalised)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// The full path of the signal, `breathecode.assignments.signals.assignment_created`.
+    #[must_use]
+    pub fn signal_path(&self) -> String {
+        format!("breathecode.{}.signals.{}", self.app(), self.signal)
+    }
+
+    /// A payload of this event as JSON text: an object, indented, without surrounding space.
+    ///
+    /// It is text because the numbers' spelling is part of the example (`299.00`), and a parsed
+    /// number forgets it. Send it as it is.
+    #[must_use]
+    pub fn example(&self) -> &'static str {
+        self.example.trim_ascii_end()
+    }
+
+    /// What the catalogue shows of the event.
+    #[must_use]
+    pub fn entry(&self) -> CatalogEntry {
+        CatalogEntry {
+            event: self.name,
+            label: self.label(),
+            description: self.description,
+            app: self.app(),
+            model: self.model,
+        }
+    }
+}
+
+impl PartialEq for CatalogEvent {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for CatalogEvent {}
+
+impl Hash for CatalogEvent {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+/// Only the name: whoever logs a hook does not want its event's example payload as well.
+impl fmt::Debug for CatalogEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CatalogEvent").field(&self.name).finish()
+    }
+}
+
+/// An event as the catalogue answers it; the order of the fields is the order on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CatalogEntry {
+    /// The name to subscribe with.
+    pub event: &'static str,
+    /// The name for people.
+    pub label: String,
+    /// When the event fires.
+    pub description: &'static str,
+    /// The Django app that owns the event.
+    pub app: &'static str,
+    /// The Django model whose change is the event.
+    pub model: &'static str,
+}
+
+/// The event of exactly this name, or `None` when there is none.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static CatalogEvent> {
+    EVENTS.iter().find(|event| event.name == name)
+}
+
+/// The word with its first letter in upper case and the rest in lower case.
+fn capitalised(word: &str) -> String {
+    let mut word = word.to_ascii_lowercase();
+    if let Some(first) = word.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    word
+}

@@ -1,0 +1,114 @@
+//! The environment, read once at start.
+//!
+//! Each function asks for what it needs and no more, so that a missing setting stops it at its
+//! start, with the variable's name, and not at its first request.
+
+use std::{
+    fmt::Display,
+    net::{AddrParseError, SocketAddr},
+    str::FromStr,
+};
+
+use crate::{deliver::schedule::RetrySchedule, store::TableNames};
+
+/// What is wrong with the environment.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A variable is not set.
+    #[error("the environment variable {0} is not set")]
+    Missing(&'static str),
+    /// A variable's value cannot be used.
+    #[error("the environment variable {name} is {value:?}: {reason}")]
+    Invalid {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the environment's home")]
+fn variable(name: &'static str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn required(name: &'static str) -> Result<String, ConfigError> {
+    variable(name).ok_or(ConfigError::Missing(name))
+}
+
+fn parsed<T: FromStr<Err: Display>>(name: &'static str, default: &str) -> Result<T, ConfigError> {
+    let value = variable(name).unwrap_or_else(|| default.to_owned());
+    value.parse().map_err(|error: T::Err| ConfigError::Invalid {
+        name,
+        value,
+        reason: error.to_string(),
+    })
+}
+
+/// The tables' names: `HOOKS_TABLE`, `HOOK_STATE_TABLE`, `HOOK_ERRORS_TABLE`, `IDENTITIES_TABLE`
+/// and `CLAIMS_TABLE`. A function that is not given one must not need it: its name is then empty.
+pub fn tables(needed: &[&'static str]) -> Result<TableNames, ConfigError> {
+    let name = |variable_name: &'static str| {
+        if needed.contains(&variable_name) {
+            required(variable_name)
+        } else {
+            Ok(variable(variable_name).unwrap_or_default())
+        }
+    };
+    Ok(TableNames {
+        hooks: name(HOOKS_TABLE)?,
+        hook_state: name(HOOK_STATE_TABLE)?,
+        hook_errors: name(HOOK_ERRORS_TABLE)?,
+        identities: name(IDENTITIES_TABLE)?,
+        claims: name(CLAIMS_TABLE)?,
+    })
+}
+
+/// Names the hooks' table.
+pub const HOOKS_TABLE: &str = "HOOKS_TABLE";
+/// Names the table of the hooks' state.
+pub const HOOK_STATE_TABLE: &str = "HOOK_STATE_TABLE";
+/// Names the table of HookErrors.
+pub const HOOK_ERRORS_TABLE: &str = "HOOK_ERRORS_TABLE";
+/// Names the table of academies, users and tokens.
+pub const IDENTITIES_TABLE: &str = "IDENTITIES_TABLE";
+/// Names the table of published events' ids.
+pub const CLAIMS_TABLE: &str = "CLAIMS_TABLE";
+
+/// `DELIVERIES_QUEUE_URL`: where delivery jobs wait.
+pub fn deliveries_queue() -> Result<String, ConfigError> {
+    required("DELIVERIES_QUEUE_URL")
+}
+
+/// `DEAD_LETTERS_QUEUE_URL`: where given-up deliveries go.
+pub fn dead_letters_queue() -> Result<String, ConfigError> {
+    required("DEAD_LETTERS_QUEUE_URL")
+}
+
+/// `RETRY_SCHEDULE`: the waits after each failure, `5s,1m,5m,15m` unless set.
+pub fn retry_schedule() -> Result<RetrySchedule, ConfigError> {
+    parsed("RETRY_SCHEDULE", RetrySchedule::DEFAULT)
+}
+
+/// `ALLOW_TARGETS`: the `ip:port` pairs that may be called although they are not public, separated
+/// by commas; none unless set.
+pub fn allow_targets() -> Result<Vec<SocketAddr>, ConfigError> {
+    parsed::<Addresses>("ALLOW_TARGETS", "").map(|list| list.0)
+}
+
+struct Addresses(Vec<SocketAddr>);
+
+impl FromStr for Addresses {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}

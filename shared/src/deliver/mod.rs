@@ -1,0 +1,5 @@
+//! Making one attempt at one delivery: where it may go, how it is sent, and when it is tried again.
+
+pub mod client;
+pub mod guard;
+pub mod schedule;

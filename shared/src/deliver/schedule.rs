@@ -1,0 +1,158 @@
+//! When a failed delivery is tried again: pure arithmetic, no clock.
+
+use std::{str::FromStr, time::Duration};
+
+use jiff::Timestamp;
+
+/// The longest wait that the queue takes, in seconds (SQS: `DelaySeconds`).
+const LONGEST_DELAY_S: u32 = 900;
+
+/// How much of a wait may be added to it, so that deliveries that failed together do not all come
+/// back together.
+const JITTER: f64 = 0.1;
+
+/// The waits after the first, second, … failure of a delivery. After the failure that follows the
+/// last of them the delivery is given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetrySchedule(Vec<Duration>);
+
+/// Why a text is no schedule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no wait: a number and s, m, h or d, such as 5s or 15m, from 1s to 7d")]
+pub struct InvalidSchedule(String);
+
+impl RetrySchedule {
+    /// The schedule unless another is set: five attempts over about 21 minutes.
+    pub const DEFAULT: &str = "5s,1m,5m,15m";
+
+    /// How long to wait after failure number `failures` (from 1), or `None` when that was the last
+    /// attempt. `random`, from 0 to 1, chooses the part of the jitter that is added.
+    #[must_use]
+    pub fn wait_after(&self, failures: u32, random: f64) -> Option<Duration> {
+        let index = usize::try_from(failures.checked_sub(1)?).ok()?;
+        let wait = self.0.get(index)?;
+        Some(wait.mul_f64(1.0 + JITTER * random.clamp(0.0, 1.0)))
+    }
+}
+
+impl FromStr for RetrySchedule {
+    type Err = InvalidSchedule;
+
+    /// Reads waits separated by commas; an empty text is a schedule without retries.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(|item| wait(item).ok_or_else(|| InvalidSchedule(item.to_owned())))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+fn wait(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let number: u64 = number.parse().ok()?;
+    let seconds = number.checked_mul(seconds)?;
+    (1..=7 * 86_400)
+        .contains(&seconds)
+        .then(|| Duration::from_secs(seconds))
+}
+
+/// The delay to give a job that is not to be worked before `not_before`: the whole seconds of the
+/// rest of the wait, or as many of them as the queue takes (the worker that gets the job too early
+/// sends it on). `None` when its time has come, to the second, which is as fine as the queue counts:
+/// a wait of whole seconds is never cut short, and the part of a second that jitter added to it may
+/// be.
+#[must_use]
+pub fn delay_until(not_before: Timestamp, now: Timestamp) -> Option<u32> {
+    let rest = not_before.duration_since(now).as_secs();
+    if rest <= 0 {
+        return None;
+    }
+    let seconds = u32::try_from(rest).unwrap_or(LONGEST_DELAY_S);
+    Some(seconds.min(LONGEST_DELAY_S))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(1, 0.0, Some(5_000))]
+    #[case(1, 1.0, Some(5_500))]
+    #[case(2, 0.0, Some(60_000))]
+    #[case(2, 0.5, Some(63_000))]
+    #[case(3, 0.0, Some(300_000))]
+    #[case(4, 1.0, Some(990_000))]
+    #[case(5, 0.0, None)]
+    #[case(u32::MAX, 0.0, None)]
+    #[case(0, 0.0, None)]
+    #[case(1, 7.0, Some(5_500))]
+    fn the_default_waits_and_then_gives_up(
+        #[case] failures: u32,
+        #[case] random: f64,
+        #[case] millis: Option<u64>,
+    ) {
+        let schedule: RetrySchedule = RetrySchedule::DEFAULT.parse().unwrap();
+        let wait = schedule.wait_after(failures, random);
+        assert_eq!(wait, millis.map(Duration::from_millis));
+    }
+
+    #[test]
+    fn an_empty_schedule_never_retries() {
+        assert_eq!(
+            "".parse::<RetrySchedule>().unwrap().wait_after(1, 0.0),
+            None
+        );
+    }
+
+    #[rstest]
+    #[case("5")]
+    #[case("s")]
+    #[case("5x")]
+    #[case("-5s")]
+    #[case("0s")]
+    #[case("8d")]
+    #[case("1s,99999999999999999999h")]
+    #[case("5µ")]
+    fn nonsense_is_named(#[case] text: &str) {
+        let error = text.parse::<RetrySchedule>().unwrap_err();
+        assert!(text.ends_with(&error.0), "{error}");
+    }
+
+    #[rstest]
+    #[case("2025-01-20T15:30:00Z", None)]
+    #[case("2025-01-20T15:29:59.999Z", None)]
+    #[case("2025-01-20T15:30:00.999Z", None)]
+    #[case("2025-01-20T15:30:01.999Z", Some(1))]
+    #[case("2025-01-20T15:30:05Z", Some(5))]
+    #[case("2025-01-20T15:45:00Z", Some(900))]
+    #[case("2025-01-20T15:45:01Z", Some(900))]
+    #[case("2325-01-20T15:45:01Z", Some(900))]
+    fn long_waits_go_by_hops(#[case] not_before: Timestamp, #[case] delay: Option<u32>) {
+        let now = "2025-01-20T15:30:00Z".parse().unwrap();
+        assert_eq!(delay_until(not_before, now), delay);
+    }
+
+    #[test]
+    fn hops_add_up_to_the_whole_seconds_of_the_wait() {
+        let start: Timestamp = "2025-01-20T15:30:00Z".parse().unwrap();
+        let not_before = start + Duration::from_millis(7_200_500);
+        let mut now = start;
+        let mut hops = 0;
+        while let Some(delay) = delay_until(not_before, now) {
+            now += Duration::from_secs(u64::from(delay));
+            hops += 1;
+        }
+        assert_eq!((hops, now), (8, start + Duration::from_hours(2)));
+    }
+}

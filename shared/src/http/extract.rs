@@ -1,0 +1,163 @@
+//! What handlers take out of a request.
+
+use std::collections::HashMap;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRef, FromRequest, FromRequestParts, Path, Request, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+};
+
+use super::ApiError;
+use crate::{
+    auth, clock,
+    model::{HookId, Principal},
+    store::Identities,
+};
+
+/// The principal behind a request: 401 without one.
+#[derive(Clone, Debug)]
+pub struct Caller(pub Principal);
+
+impl<S> FromRequestParts<S> for Caller
+where
+    S: Send + Sync,
+    Identities: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let identities = Identities::from_ref(state);
+        let header = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .map(|value| value.as_bytes().to_vec());
+        let principal = auth::authenticate(&identities, header.as_deref(), clock::now()).await?;
+        Ok(Self(principal))
+    }
+}
+
+/// The query's parameters. Of one that is given twice the last counts.
+#[derive(Clone, Debug, Default)]
+pub struct Params(HashMap<String, String>);
+
+impl Params {
+    /// The parameters of a query string.
+    #[must_use]
+    pub fn parse(query: &str) -> Self {
+        Self(
+            form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        )
+    }
+
+    /// A parameter's value; an empty one is a value.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Params {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::parse(parts.uri.query().unwrap_or_default()))
+    }
+}
+
+/// The id in a path: 404 unless it is a positive integer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookPath {
+    /// The number as messages repeat it.
+    pub number: String,
+    /// The id, if a hook can have this number.
+    pub id: Option<HookId>,
+}
+
+impl HookPath {
+    fn parse(segment: &str) -> Result<Self, ApiError> {
+        let number = segment.trim_start_matches('0');
+        if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(ApiError::UnknownPath);
+        }
+        let id = number.parse().ok().and_then(HookId::new);
+        Ok(Self {
+            number: number.to_owned(),
+            id,
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for HookPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let segment = Path::<String>::from_request_parts(parts, state).await;
+        Self::parse(&segment.map_err(|_| ApiError::UnknownPath)?)
+    }
+}
+
+/// A request's headers and whole body.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub bytes: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let headers = request.headers().clone();
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|error| rejection(&error))?;
+        Ok(Self { headers, bytes })
+    }
+}
+
+fn rejection(error: &BytesRejection) -> ApiError {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        ApiError::BodyTooLarge
+    } else {
+        ApiError::BodyInterrupted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_a_positive_integer_however_long_it_is_written() {
+        let path = |text| HookPath::parse(text).unwrap();
+        assert_eq!(
+            path("001"),
+            HookPath {
+                number: "1".to_owned(),
+                id: HookId::new(1)
+            }
+        );
+        assert_eq!(path("99999999999999999999999").id, None);
+        for text in ["", "0", "-1", "+1", "1.0", "x", "١"] {
+            assert!(
+                matches!(HookPath::parse(text), Err(ApiError::UnknownPath)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_last_of_two_parameters_counts() {
+        let params = Params::parse("a=1&b=x+y%2C&a=2&c=&%ff=%ff");
+        let get = |name| params.get(name);
+        assert_eq!(
+            (get("a"), get("b"), get("c"), get("d")),
+            (Some("2"), Some("x y,"), Some(""), None)
+        );
+    }
+}

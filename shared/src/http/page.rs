@@ -1,0 +1,216 @@
+//! Lists by pages: which part is wanted, and the envelope with the links to the other parts.
+//!
+//! The links keep the parameters of the request, sorted by name, with commas left readable.
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, OriginalUri},
+    http::{header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::Params;
+
+/// The page size unless another is asked for.
+const DEFAULT_LIMIT: usize = 20;
+
+/// The largest page.
+const MAX_LIMIT: usize = 1000;
+
+/// The part of a list that is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    limit: usize,
+    offset: usize,
+    envelope: bool,
+}
+
+impl Page {
+    /// Reads `limit`, `offset` and `envelope`; a value that makes no sense is as if absent.
+    #[must_use]
+    pub fn of(params: &Params) -> Self {
+        let number = |name| {
+            params
+                .get(name)
+                .and_then(|text| text.trim().parse::<usize>().ok())
+        };
+        let declined = |value: &str| {
+            ["false", "no", "0", "off"].contains(&value.trim().to_ascii_lowercase().as_str())
+        };
+        Self {
+            limit: number("limit")
+                .filter(|n| *n > 0)
+                .map_or(DEFAULT_LIMIT, |n| n.min(MAX_LIMIT)),
+            offset: number("offset").unwrap_or(0),
+            envelope: !params.get("envelope").is_some_and(declined),
+        }
+    }
+
+    /// The page's rows of the whole, sorted list.
+    #[must_use]
+    pub fn cut<T>(self, rows: Vec<T>) -> Vec<T> {
+        rows.into_iter()
+            .skip(self.offset)
+            .take(self.limit)
+            .collect()
+    }
+
+    /// The answer with a page's rows, of `count` in all.
+    #[must_use]
+    pub fn answer<T: Serialize>(
+        self,
+        count: usize,
+        results: Vec<T>,
+        links: &PageLinks,
+    ) -> Response {
+        if !self.envelope {
+            return Json(results).into_response();
+        }
+        let Self { limit, offset, .. } = self;
+        let end = offset.saturating_add(limit);
+        let more = end < count;
+        let earlier = offset > 0;
+        let before = offset.checked_sub(limit).filter(|offset| *offset > 0);
+        Json(Envelope {
+            count,
+            first: earlier.then(|| links.first()),
+            next: more.then(|| links.page(limit, Some(end))),
+            previous: earlier.then(|| links.page(limit, before)),
+            last: more.then(|| links.page(limit, Some(count - limit))),
+            results,
+        })
+        .into_response()
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<T> {
+    count: usize,
+    first: Option<String>,
+    next: Option<String>,
+    previous: Option<String>,
+    last: Option<String>,
+    results: Vec<T>,
+}
+
+/// The URL of a list as its caller wrote it.
+#[derive(Clone, Debug)]
+pub struct PageLinks {
+    base: String,
+    params: Vec<(String, String)>,
+}
+
+impl PageLinks {
+    fn first(&self) -> String {
+        self.with(
+            self.params
+                .iter()
+                .filter(|(name, _)| name != "offset")
+                .cloned()
+                .collect(),
+        )
+    }
+
+    fn page(&self, limit: usize, offset: Option<usize>) -> String {
+        let others = self
+            .params
+            .iter()
+            .filter(|(name, _)| name != "limit" && name != "offset");
+        let limit = ("limit".to_owned(), limit.to_string());
+        let offset = offset.map(|offset| ("offset".to_owned(), offset.to_string()));
+        self.with(others.cloned().chain([limit]).chain(offset).collect())
+    }
+
+    fn with(&self, mut params: Vec<(String, String)>) -> String {
+        if params.is_empty() {
+            return self.base.clone();
+        }
+        params.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(params)
+            .finish();
+        format!("{}?{}", self.base, query.replace("%2C", ","))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PageLinks {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let OriginalUri(uri) = OriginalUri::from_request_parts(parts, state).await?;
+        let text = |name| {
+            parts
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        // The gateway ends TLS and says so; on a laptop there is none.
+        let scheme = match text(header::HeaderName::from_static("x-forwarded-proto")) {
+            Some("https") => "https",
+            _ => "http",
+        };
+        let host = text(header::HOST)
+            .or_else(|| uri.authority().map(axum::http::uri::Authority::as_str))
+            .unwrap_or("localhost");
+        let query = uri.query().unwrap_or_default();
+        Ok(Self {
+            base: format!("{scheme}://{host}{}", uri.path()),
+            params: form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("", 20, 0, true)]
+    #[case("limit=2&offset=4", 2, 4, true)]
+    #[case("limit=0", 20, 0, true)]
+    #[case("limit=-3&offset=-1", 20, 0, true)]
+    #[case("limit=x&offset=y", 20, 0, true)]
+    #[case("limit=&offset=", 20, 0, true)]
+    #[case("limit=1000", 1000, 0, true)]
+    #[case("limit=100000", 1000, 0, true)]
+    #[case("envelope=false", 20, 0, false)]
+    #[case("envelope=No", 20, 0, false)]
+    #[case("envelope=true", 20, 0, true)]
+    #[case("envelope=", 20, 0, true)]
+    fn odd_values_are_as_if_absent(
+        #[case] query: &str,
+        #[case] limit: usize,
+        #[case] offset: usize,
+        #[case] envelope: bool,
+    ) {
+        assert_eq!(
+            Page::of(&Params::parse(query)),
+            Page {
+                limit,
+                offset,
+                envelope
+            }
+        );
+    }
+
+    #[test]
+    fn links_are_sorted_by_name_and_leave_commas_readable() {
+        let links = PageLinks {
+            base: "http://h/p".to_owned(),
+            params: vec![
+                ("x".to_owned(), "a b&,".to_owned()),
+                ("offset".to_owned(), "7".to_owned()),
+            ],
+        };
+        assert_eq!(links.first(), "http://h/p?x=a+b%26,");
+        assert_eq!(
+            links.page(5, Some(12)),
+            "http://h/p?limit=5&offset=12&x=a+b%26,"
+        );
+    }
+}

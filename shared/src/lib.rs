@@ -1,0 +1,18 @@
+//! What the four functions of academy-hooks share.
+//!
+//! The layers, each importing only those to its left:
+//! `model ← catalog ← {store, queue, deliver} ← {auth, http}`, then the functions. The three in the
+//! braces never import each other. [`config`] is the only reader of the environment and [`clock`] the
+//! only reader of the time; everything else has both passed in.
+
+pub mod auth;
+pub mod aws;
+pub mod catalog;
+pub mod clock;
+pub mod config;
+pub mod deliver;
+pub mod http;
+pub mod model;
+pub mod queue;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,139 @@
+//! A hook: who listens, to what, and where the answer goes.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{HookId, Target};
+
+/// Whose events a hook hears, and so the partition it is stored in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Scope {
+    /// Those of the academy with this slug.
+    Academy(String),
+    /// Those of every academy and those of none: the hooks of superadmins.
+    Platform,
+}
+
+impl Scope {
+    /// Where the hooks of `username` live: a superadmin's hear the whole platform, everyone else's
+    /// the academy that has the user's name as its slug (an academy that may not exist: such hooks
+    /// are kept and simply hear nothing).
+    #[must_use]
+    pub fn of_owner(username: &str, is_superadmin: bool) -> Self {
+        if is_superadmin {
+            Self::Platform
+        } else {
+            Self::Academy(username.to_owned())
+        }
+    }
+
+    /// The scope as a key: the slug, or `*`, which no slug can be.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Academy(slug) => slug,
+            Self::Platform => "*",
+        }
+    }
+}
+
+impl From<String> for Scope {
+    fn from(key: String) -> Self {
+        if key == "*" {
+            Self::Platform
+        } else {
+            Self::Academy(key)
+        }
+    }
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> Self {
+        scope.as_str().to_owned()
+    }
+}
+
+/// What a subscriber decides about a hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The event's name, one of the catalogue's.
+    pub event: String,
+    /// Where deliveries go.
+    pub target: Target,
+    /// The subscriber's own label. An empty text and none are two different values.
+    pub service_id: Option<String>,
+}
+
+/// A stored subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// Its id.
+    pub id: HookId,
+    /// Whose events it hears.
+    pub scope: Scope,
+    /// The user who made it.
+    pub owner: String,
+    /// What it asks for.
+    pub subscription: Subscription,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When the subscription was last edited; calls do not change it.
+    pub updated_at: Timestamp,
+}
+
+impl Hook {
+    /// Whether an event of `academy` (none: an event of the platform itself) is for this hook.
+    #[must_use]
+    pub fn hears(&self, academy: Option<&str>) -> bool {
+        match &self.scope {
+            Scope::Platform => true,
+            Scope::Academy(slug) => academy == Some(slug),
+        }
+    }
+
+    /// The hook as subscribers see it.
+    #[must_use]
+    pub fn view(&self, stats: HookStats) -> HookView {
+        HookView {
+            id: self.id,
+            event: self.subscription.event.clone(),
+            target: self.subscription.target.as_str().to_owned(),
+            service_id: self.subscription.service_id.clone(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            stats,
+        }
+    }
+}
+
+/// What a hook's deliveries have left behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookStats {
+    /// Attempts made.
+    pub total_calls: u64,
+    /// When the newest one was made.
+    pub last_call_at: Option<Timestamp>,
+    /// What it was answered; 504 stands for no answer in time, 502 for no answer at all.
+    pub last_response_code: Option<u16>,
+}
+
+/// A hook on the wire: the document's nine fields, in its order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HookView {
+    /// Its id.
+    pub id: HookId,
+    /// The event's name.
+    pub event: String,
+    /// The target as its owner typed it.
+    pub target: String,
+    /// The subscriber's own label.
+    pub service_id: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last edited.
+    pub updated_at: Timestamp,
+    /// Its history.
+    #[serde(flatten)]
+    pub stats: HookStats,
+}

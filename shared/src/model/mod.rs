@@ -1,0 +1,22 @@
+//! The words of the domain: hooks, targets, jobs, outcomes, errors.
+//!
+//! Nothing in here knows AWS, HTTP frameworks or Lambda. A value of one of these types is valid by
+//! construction: what comes from outside is parsed into it, once, at the edge.
+
+mod event;
+mod hook;
+mod hook_error;
+mod id;
+mod identity;
+mod job;
+mod outcome;
+mod target;
+
+pub use event::Accepted;
+pub use hook::{Hook, HookStats, HookView, Scope, Subscription};
+pub use hook_error::HookError;
+pub use id::HookId;
+pub use identity::{Academy, InvalidName, Principal, User, check_name};
+pub use job::{DeadLetter, DeliveryJob, HookRef, Malformed, QueueMessage};
+pub use outcome::{DELIVERY_DEADLINE, Outcome, Verdict};
+pub use target::{InvalidTarget, MAX_TARGET_CHARS, Target};

@@ -1,0 +1,110 @@
+//! How one attempt ended, and what follows from it.
+
+use std::time::Duration;
+
+/// The time one attempt may take, from the look-up of the name to the end of the answer.
+pub const DELIVERY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How one attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// An HTTP answer with this status.
+    Answered(u16),
+    /// No complete answer within [`DELIVERY_DEADLINE`].
+    TimedOut,
+    /// A connection, but no HTTP answer on it.
+    Broken,
+    /// No connection: the name does not resolve, the port is closed, TLS failed.
+    Unreachable,
+    /// No connection was tried: the target is, or resolves to, an address that is not public.
+    Refused,
+}
+
+/// What follows from an [`Outcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The delivery has arrived.
+    Delivered,
+    /// It may arrive later.
+    Retry,
+    /// It never will: no more attempts.
+    GiveUp,
+}
+
+impl Outcome {
+    /// What follows: 2xx has arrived; 410 says that nobody is there any more, and a refused target
+    /// stays refused; everything else may pass.
+    #[must_use]
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Answered(200..=299) => Verdict::Delivered,
+            Self::Answered(410) | Self::Refused => Verdict::GiveUp,
+            _ => Verdict::Retry,
+        }
+    }
+
+    /// The code that the hook shows: the answer's own, else 504 for a time-out and 502 for the rest.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        match self {
+            Self::Answered(status) => status,
+            Self::TimedOut => 504,
+            Self::Broken | Self::Unreachable | Self::Refused => 502,
+        }
+    }
+
+    /// The HTTP status, if there was an answer.
+    #[must_use]
+    pub fn status(self) -> Option<u16> {
+        match self {
+            Self::Answered(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// The failure in words for the hook's owner. Refused and unreachable read the same: whoever
+    /// can subscribe must not learn from this which of our neighbours exist.
+    #[must_use]
+    pub fn message(self) -> String {
+        match self {
+            Self::Answered(status) => format!("The endpoint answered {status}."),
+            Self::TimedOut => format!(
+                "The endpoint did not answer within {} seconds.",
+                DELIVERY_DEADLINE.as_secs()
+            ),
+            Self::Broken => "The endpoint closed the connection without an HTTP answer.".to_owned(),
+            Self::Unreachable | Self::Refused => "The endpoint could not be reached.".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(Outcome::Answered(200), Verdict::Delivered, 200)]
+    #[case(Outcome::Answered(204), Verdict::Delivered, 204)]
+    #[case(Outcome::Answered(301), Verdict::Retry, 301)]
+    #[case(Outcome::Answered(404), Verdict::Retry, 404)]
+    #[case(Outcome::Answered(410), Verdict::GiveUp, 410)]
+    #[case(Outcome::Answered(500), Verdict::Retry, 500)]
+    #[case(Outcome::TimedOut, Verdict::Retry, 504)]
+    #[case(Outcome::Broken, Verdict::Retry, 502)]
+    #[case(Outcome::Unreachable, Verdict::Retry, 502)]
+    #[case(Outcome::Refused, Verdict::GiveUp, 502)]
+    fn each_outcome_has_one_verdict_and_one_code(
+        #[case] outcome: Outcome,
+        #[case] verdict: Verdict,
+        #[case] code: u16,
+    ) {
+        assert_eq!((outcome.verdict(), outcome.code()), (verdict, code));
+    }
+
+    #[test]
+    fn a_refused_target_reads_like_an_unreachable_one() {
+        assert_eq!(Outcome::Refused.message(), Outcome::Unreachable.message());
+    }
+}

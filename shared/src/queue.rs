@@ -1,0 +1,212 @@
+//! The queues: jobs go out in batches, as full as SQS takes them.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use aws_sdk_sqs::{Client, error::DisplayErrorContext, types::SendMessageBatchRequestEntry};
+use futures_util::{StreamExt, stream};
+
+use crate::model::QueueMessage;
+
+/// The most messages in a batch (SQS).
+const BATCH_ENTRIES: usize = 10;
+
+/// The most bytes in a message, and in all messages of a batch together (SQS).
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// How many batches are under way at once.
+const PARALLEL_BATCHES: usize = 8;
+
+/// The waits before the part of a batch that SQS did not take is sent again.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(50),
+    Duration::from_millis(150),
+    Duration::from_millis(450),
+];
+
+/// A message to send.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The message.
+    pub message: QueueMessage,
+    /// The seconds that it is to stay hidden, at most 900.
+    pub delay_s: u32,
+}
+
+impl Outgoing {
+    /// A message that may be worked at once.
+    #[must_use]
+    pub fn now(message: QueueMessage) -> Self {
+        Self {
+            message,
+            delay_s: 0,
+        }
+    }
+}
+
+/// A queue to send to.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    client: Client,
+    url: String,
+}
+
+/// A message as it travels in a batch.
+struct Entry {
+    /// Its position among the messages to send.
+    index: usize,
+    body: String,
+    delay_s: u32,
+}
+
+impl Queue {
+    /// The queue with this URL.
+    #[must_use]
+    pub fn new(client: Client, url: String) -> Self {
+        Self { client, url }
+    }
+
+    /// Sends messages, which are made and encoded one batch at a time, and returns the positions of
+    /// those that the queue did not take. Empty: all are in the queue.
+    pub async fn send(&self, messages: impl IntoIterator<Item = Outgoing>) -> BTreeSet<usize> {
+        let mut unsent = BTreeSet::new();
+        let mut entries = Vec::new();
+        let encoded =
+            messages
+                .into_iter()
+                .enumerate()
+                .filter_map(|(index, outgoing)| match outgoing.message.encode() {
+                    Ok(body) if body.len() <= BATCH_BYTES => Some(Entry {
+                        index,
+                        body,
+                        delay_s: outgoing.delay_s,
+                    }),
+                    Ok(body) => {
+                        tracing::error!(bytes = body.len(), "a message is too large for the queue");
+                        entries.push(index);
+                        None
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "a message cannot be encoded");
+                        entries.push(index);
+                        None
+                    }
+                });
+        let left: Vec<Vec<usize>> = stream::iter(Batches {
+            entries: encoded,
+            next: None,
+        })
+        .map(|batch| self.send_batch(batch))
+        .buffer_unordered(PARALLEL_BATCHES)
+        .collect()
+        .await;
+        unsent.extend(left.into_iter().flatten());
+        unsent.extend(entries);
+        unsent
+    }
+
+    /// Sends one batch and returns the positions of what SQS did not take.
+    async fn send_batch(&self, mut batch: Vec<Entry>) -> Vec<usize> {
+        for pause in PAUSES.iter().map(Some).chain([None]) {
+            let requests = batch.iter().enumerate().map(|(position, entry)| {
+                SendMessageBatchRequestEntry::builder()
+                    .id(position.to_string())
+                    .message_body(&entry.body)
+                    .delay_seconds(i32::try_from(entry.delay_s).unwrap_or(i32::MAX))
+                    .build()
+            });
+            let requests = match requests.collect::<Result<Vec<_>, _>>() {
+                Ok(requests) => requests,
+                Err(error) => {
+                    tracing::error!(%error, "a batch cannot be built");
+                    break;
+                }
+            };
+            let request = self.client.send_message_batch().queue_url(&self.url);
+            match request.set_entries(Some(requests)).send().await {
+                Ok(answer) => {
+                    let failed: BTreeSet<usize> = answer
+                        .failed()
+                        .iter()
+                        .filter_map(|entry| entry.id().parse().ok())
+                        .collect();
+                    if let Some(entry) = answer.failed().first() {
+                        tracing::warn!(
+                            entries = failed.len(),
+                            code = entry.code(),
+                            "the queue did not take a part of a batch"
+                        );
+                    }
+                    let mut position = 0..;
+                    batch.retain(|_| position.next().is_some_and(|p| failed.contains(&p)));
+                    if batch.is_empty() {
+                        return Vec::new();
+                    }
+                }
+                // The SDK has tried again already.
+                Err(error) => {
+                    tracing::error!(cause = %DisplayErrorContext(&error), "the queue is unavailable");
+                    break;
+                }
+            }
+            if let Some(pause) = pause {
+                tokio::time::sleep(*pause).await;
+            }
+        }
+        batch.into_iter().map(|entry| entry.index).collect()
+    }
+}
+
+/// Packs entries into batches that SQS takes, in their order.
+struct Batches<I> {
+    entries: I,
+    /// The entry that did not fit into the batch before.
+    next: Option<Entry>,
+}
+
+impl<I: Iterator<Item = Entry>> Iterator for Batches<I> {
+    type Item = Vec<Entry>;
+
+    fn next(&mut self) -> Option<Vec<Entry>> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while let Some(entry) = self.next.take().or_else(|| self.entries.next()) {
+            bytes += entry.body.len();
+            if bytes > BATCH_BYTES && !batch.is_empty() {
+                self.next = Some(entry);
+                break;
+            }
+            batch.push(entry);
+            if batch.len() == BATCH_ENTRIES {
+                break;
+            }
+        }
+        (!batch.is_empty()).then_some(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn batches_keep_the_order_and_the_limits(
+            sizes in proptest::collection::vec(0..=BATCH_BYTES, 0..40)
+        ) {
+            let entries = sizes.iter().enumerate().map(|(index, size)| Entry {
+                index,
+                body: "x".repeat(*size),
+                delay_s: 0,
+            });
+            let mut seen = Vec::new();
+            for batch in (Batches { entries, next: None }) {
+                prop_assert!((1..=BATCH_ENTRIES).contains(&batch.len()));
+                prop_assert!(batch.iter().map(|entry| entry.body.len()).sum::<usize>() <= BATCH_BYTES);
+                seen.extend(batch.iter().map(|entry| entry.index));
+            }
+            prop_assert_eq!(seen, (0..sizes.len()).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The table `claims`: which event ids a publisher has used in the last 24 hours.
+//!
+//! Publishing under an id takes two steps. The id is first claimed under a short lease, so that of
+//! two requests at the same time only one queues deliveries; when all of them are queued the claim
+//! is settled with the answer, which every later request gets. A request that fails gives its claim
+//! back; one that dies leaves a lease that runs out. Times are compared here: the table's own
+//! expiry only tidies up.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::SdkError,
+    operation::put_item::PutItemError,
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Item, StoreError, failed, written};
+use crate::model::Accepted;
+
+/// How long an id stands for the same event.
+const WINDOW: Duration = Duration::from_hours(24);
+
+/// How long one request may take: no longer than the gateway waits for it.
+const LEASE: Duration = Duration::from_secs(30);
+
+#[derive(Serialize, Deserialize)]
+struct ClaimItem {
+    publisher: String,
+    event_id: String,
+    /// Milliseconds since 1970.
+    lease_until: i64,
+    /// Seconds since 1970: the table's time to live.
+    expires_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    accepted: Option<Accepted>,
+}
+
+/// What became of the wish to publish under an id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The id is ours: publish, then settle or release it with this lease.
+    Granted {
+        /// Names the lease.
+        lease: i64,
+    },
+    /// It has been published: this was the answer.
+    Settled(Accepted),
+    /// Another request is publishing it at this moment.
+    InProgress,
+}
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    client: Client,
+    table: String,
+}
+
+impl Claims {
+    pub(super) fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    /// Claims an id. Of any number of requests at the same time one is granted it.
+    pub async fn claim(
+        &self,
+        publisher: &str,
+        event_id: &str,
+        now: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        let lease = (now + LEASE).as_millisecond();
+        let item = ClaimItem {
+            publisher: publisher.to_owned(),
+            event_id: event_id.to_owned(),
+            lease_until: lease,
+            expires_at: (now + WINDOW).as_second(),
+            accepted: None,
+        };
+        let number = |value: i64| AttributeValue::N(value.to_string());
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(serde_dynamo::to_item(item)?))
+            .condition_expression(
+                "attribute_not_exists(event_id) OR expires_at <= :second \
+                 OR (attribute_not_exists(accepted) AND lease_until <= :millisecond)",
+            )
+            .expression_attribute_values(":second", number(now.as_second()))
+            .expression_attribute_values(":millisecond", number(now.as_millisecond()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = result else {
+            return Ok(Claim::Granted { lease });
+        };
+        let Some(held) = held(&error) else {
+            return Err(failed("claim an event's id")(error));
+        };
+        let held: ClaimItem = serde_dynamo::from_item(held)?;
+        Ok(held.accepted.map_or(Claim::InProgress, Claim::Settled))
+    }
+
+    /// Keeps the answer for every later request with this id.
+    pub async fn settle(&self, publisher: &str, accepted: &Accepted) -> Result<(), StoreError> {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key(publisher, &accepted.id)))
+            .update_expression("SET accepted = :accepted")
+            .expression_attribute_values(":accepted", serde_dynamo::to_attribute_value(accepted)?)
+            .send()
+            .await
+            .map(drop)
+            .map_err(failed("settle an event's id"))
+    }
+
+    /// Gives an id back, if the lease on it is still this one.
+    pub async fn release(
+        &self,
+        publisher: &str,
+        event_id: &str,
+        lease: i64,
+    ) -> Result<(), StoreError> {
+        let result = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key(publisher, event_id)))
+            .condition_expression("lease_until = :lease AND attribute_not_exists(accepted)")
+            .expression_attribute_values(":lease", AttributeValue::N(lease.to_string()))
+            .send()
+            .await;
+        written("release an event's id", result).map(drop)
+    }
+}
+
+/// The claim that stands in the way of a new one.
+fn held<R>(error: &SdkError<PutItemError, R>) -> Option<Item> {
+    match error.as_service_error()? {
+        PutItemError::ConditionalCheckFailedException(failure) => failure.item().cloned(),
+        _ => None,
+    }
+}
+
+fn key(publisher: &str, event_id: &str) -> Item {
+    Item::from([
+        (
+            "publisher".to_owned(),
+            AttributeValue::S(publisher.to_owned()),
+        ),
+        (
+            "event_id".to_owned(),
+            AttributeValue::S(event_id.to_owned()),
+        ),
+    ])
+}

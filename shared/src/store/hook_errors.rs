@@ -1,0 +1,208 @@
+//! The table `hook_errors`: what was given up, for its owner to see.
+//!
+//! Deliveries of one owner that failed on the same event with the same message are one HookError.
+//! Beside it each failed delivery is kept whole for 30 days, so that it can be sent again. The two
+//! are written in one transaction under the delivery's id: a dead letter that the queue hands out
+//! twice is counted once.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{
+    Client,
+    types::{AttributeValue, Put, TransactWriteItem, Update},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Item, StoreError, Transaction, count_up, failed, keys, transacted, while_contended};
+use crate::model::{DeadLetter, HookError, HookId};
+
+/// How long a failed delivery is kept.
+const KEPT: Duration = Duration::from_hours(30 * 24);
+
+#[derive(Serialize)]
+struct FailedDeliveryItem<'a> {
+    owner: &'a str,
+    error: String,
+    /// The delivery as it would be queued, as JSON text: its payload keeps every byte.
+    job: String,
+    message: &'a str,
+    status: Option<u16>,
+    failed_at: Timestamp,
+    /// Seconds since 1970: the table's time to live.
+    expires_at: i64,
+}
+
+/// A stored HookError. Its hooks are a set of the table's own, so that adding one is one write.
+#[derive(Deserialize)]
+struct HookErrorItem {
+    id: u64,
+    message: String,
+    event: String,
+    hooks: Vec<HookId>,
+    count: u64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct HookErrors {
+    client: Client,
+    table: String,
+}
+
+impl HookErrors {
+    pub(super) fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    /// Records a dead letter: once, however often it is recorded.
+    pub async fn record(&self, letter: &DeadLetter, now: Timestamp) -> Result<(), StoreError> {
+        const RECORD: &str = "record a HookError";
+        let kept = TransactWriteItem::builder()
+            .put(self.failed_delivery(letter, now)?)
+            .build();
+        let mut new_id = None;
+        // The first round adds to a HookError that is there; when there is none, the second makes
+        // it, which also holds if somebody else does so at the same moment.
+        for _ in 0..2 {
+            let counted = TransactWriteItem::builder()
+                .update(self.count(letter, new_id)?)
+                .build();
+            let request = self
+                .client
+                .transact_write_items()
+                .transact_items(kept.clone())
+                .transact_items(counted);
+            let written =
+                while_contended(|| async { transacted(RECORD, request.clone().send().await) });
+            match written.await? {
+                Transaction::Done | Transaction::ConditionFailed(0) => return Ok(()),
+                Transaction::ConditionFailed(_) => new_id = Some(self.next_id().await?),
+            }
+        }
+        Err(StoreError::Contended(RECORD))
+    }
+
+    fn failed_delivery(&self, letter: &DeadLetter, now: Timestamp) -> Result<Put, StoreError> {
+        let job = &letter.job;
+        let item = FailedDeliveryItem {
+            owner: &job.hook.owner,
+            error: keys::failed_delivery(&job.event, &letter.message, &job.delivery_id),
+            job: serde_json::to_string(job)?,
+            message: &letter.message,
+            status: letter.status,
+            failed_at: letter.failed_at,
+            expires_at: (now + KEPT).as_second(),
+        };
+        Ok(Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(serde_dynamo::to_item(item)?))
+            .condition_expression("attribute_not_exists(#error)")
+            .expression_attribute_names("#error", "error")
+            .build()?)
+    }
+
+    /// The write that counts a dead letter in a HookError: in the one that is there, or, given an
+    /// id, also in one that is not.
+    fn count(&self, letter: &DeadLetter, new_id: Option<u64>) -> Result<Update, StoreError> {
+        let job = &letter.job;
+        let text = |value: &str| AttributeValue::S(value.to_owned());
+        let update = Update::builder()
+            .table_name(&self.table)
+            .key("owner", text(&job.hook.owner))
+            .key("error", text(&keys::error(&job.event, &letter.message)))
+            .expression_attribute_names("#hooks", "hooks")
+            .expression_attribute_names("#count", "count")
+            .expression_attribute_values(
+                ":hooks",
+                AttributeValue::Ns(vec![job.hook.id.to_string()]),
+            )
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .expression_attribute_values(":at", text(&letter.failed_at.to_string()));
+        let update = match new_id {
+            None => update
+                .update_expression("SET updated_at = :at ADD #hooks :hooks, #count :one")
+                .condition_expression("attribute_exists(id)"),
+            Some(id) => update
+                .update_expression(
+                    "SET updated_at = :at, created_at = if_not_exists(created_at, :at), \
+                     id = if_not_exists(id, :id), message = :message, event = :event \
+                     ADD #hooks :hooks, #count :one",
+                )
+                .expression_attribute_values(":id", AttributeValue::N(id.to_string()))
+                .expression_attribute_values(":message", text(&letter.message))
+                .expression_attribute_values(":event", text(&job.event)),
+        };
+        Ok(update.build()?)
+    }
+
+    async fn next_id(&self) -> Result<u64, StoreError> {
+        let (owner, error) = keys::ERROR_COUNTER;
+        let key = Item::from([
+            ("owner".to_owned(), AttributeValue::S(owner.to_owned())),
+            ("error".to_owned(), AttributeValue::S(error.to_owned())),
+        ]);
+        count_up(&self.client, &self.table, key, "give out a HookError's id").await
+    }
+
+    /// The HookErrors of an owner.
+    pub async fn of_owner(&self, owner: &str) -> Result<Vec<HookError>, StoreError> {
+        let items: Vec<Item> = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("#owner = :owner AND begins_with(#error, :prefix)")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_names("#error", "error")
+            .expression_attribute_values(":owner", AttributeValue::S(owner.to_owned()))
+            .expression_attribute_values(":prefix", prefix())
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .map_err(failed("query HookErrors"))?;
+        items.into_iter().map(hook_error).collect()
+    }
+
+    /// Every HookError there is: a scan, for superadmins.
+    pub async fn everywhere(&self) -> Result<Vec<HookError>, StoreError> {
+        let items: Vec<Item> = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .filter_expression("begins_with(#error, :prefix)")
+            .expression_attribute_names("#error", "error")
+            .expression_attribute_values(":prefix", prefix())
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .map_err(failed("scan the HookErrors"))?;
+        items.into_iter().map(hook_error).collect()
+    }
+}
+
+fn prefix() -> AttributeValue {
+    AttributeValue::S(keys::ERROR_PREFIX.to_owned())
+}
+
+fn hook_error(item: Item) -> Result<HookError, StoreError> {
+    let item: HookErrorItem = serde_dynamo::from_item(item)?;
+    let mut hooks = item.hooks;
+    hooks.sort_unstable();
+    Ok(HookError {
+        id: item.id,
+        message: item.message,
+        event: item.event,
+        hooks,
+        count: item.count,
+        // A dead letter may be recorded after one that failed later.
+        created_at: item.created_at.min(item.updated_at),
+        updated_at: item.created_at.max(item.updated_at),
+    })
+}

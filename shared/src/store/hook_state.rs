@@ -1,0 +1,222 @@
+//! The table `hook_state`: where each hook lives, what its deliveries left behind, and the counter
+//! of hook ids. Deliveries write here, spread over as many partitions as there are hooks.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::{
+    Client,
+    types::{AttributeValue, Delete, Put, Update},
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Item, StoreError, batch_get, count_up, failed, while_contended, written};
+use crate::model::{Hook, HookId, HookStats, Scope};
+
+/// The row that holds the counter: no hook has the id 0.
+const COUNTER: u64 = 0;
+
+/// How many batch reads run at once when a list wants the state of many hooks.
+const PARALLEL_READS: usize = 8;
+
+/// A hook's row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredState {
+    /// The hook's id.
+    pub hook_id: HookId,
+    /// Its partition in the hooks' table.
+    #[serde(rename = "academy")]
+    pub scope: Scope,
+    /// Its event, the other half of its key.
+    pub event: String,
+    /// Its history.
+    #[serde(flatten)]
+    pub stats: HookStats,
+    /// The newest payload kept as a sample, as JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sample: Option<String>,
+}
+
+impl StoredState {
+    /// The state of a hook with this history.
+    #[must_use]
+    pub fn new(hook: &Hook, stats: HookStats, sample: Option<&Value>) -> Self {
+        Self {
+            hook_id: hook.id,
+            scope: hook.scope.clone(),
+            event: hook.subscription.event.clone(),
+            stats,
+            sample: sample.map(Value::to_string),
+        }
+    }
+
+    /// The newest payload kept as a sample.
+    #[must_use]
+    pub fn sample(&self) -> Option<Value> {
+        self.sample
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok())
+    }
+}
+
+/// What a batch of deliveries did to one hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The hook.
+    pub hook_id: HookId,
+    /// How many attempts were made.
+    pub calls: u64,
+    /// When the last of them ended.
+    pub last_call_at: Timestamp,
+    /// How.
+    pub last_response_code: u16,
+}
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct HookStates {
+    client: Client,
+    table: String,
+}
+
+impl HookStates {
+    pub(super) fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    /// Gives out the next hook id. An id that is then not used is lost, never given out again.
+    pub(super) async fn next_id(&self) -> Result<HookId, StoreError> {
+        let key = Item::from([("hook_id".to_owned(), number(COUNTER))]);
+        let id = count_up(&self.client, &self.table, key, "give out a hook id").await?;
+        HookId::new(id).ok_or(StoreError::OutOfIds)
+    }
+
+    /// Keeps the counter from giving out `id` or anything below it.
+    pub(super) async fn reserve(&self, id: HookId) -> Result<(), StoreError> {
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("hook_id", number(COUNTER))
+            .update_expression("SET last_id = :id")
+            .condition_expression("attribute_not_exists(last_id) OR last_id < :id")
+            .expression_attribute_values(":id", number(id.get()))
+            .send()
+            .await;
+        written("reserve a hook id", result).map(drop)
+    }
+
+    /// The state of a hook, as of now.
+    pub async fn get(&self, id: HookId) -> Result<Option<StoredState>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key(id)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failed("read a hook's state"))?;
+        Ok(answer.item.map(serde_dynamo::from_item).transpose()?)
+    }
+
+    /// The states of these hooks; one that is gone is left out.
+    pub async fn get_many(
+        &self,
+        ids: &[HookId],
+    ) -> Result<HashMap<HookId, StoredState>, StoreError> {
+        let batches = ids
+            .chunks(100)
+            .map(|ids| ids.iter().copied().map(key).collect::<Vec<_>>());
+        stream::iter(batches.collect::<Vec<_>>())
+            .map(|keys| batch_get(&self.client, &self.table, keys, true, "read hooks' states"))
+            .buffered(PARALLEL_READS)
+            .try_fold(HashMap::new(), async |mut states, items| {
+                for item in items {
+                    let state: StoredState = serde_dynamo::from_item(item)?;
+                    states.insert(state.hook_id, state);
+                }
+                Ok(states)
+            })
+            .await
+    }
+
+    /// Adds what a batch of deliveries did to a hook. Batches may be recorded in another order than
+    /// their calls were made: all are counted, and the newest call is the one that is shown. A hook
+    /// that is gone is left alone.
+    pub async fn record(&self, recorded: &Recorded) -> Result<(), StoreError> {
+        const RECORD: &str = "record deliveries of a hook";
+        let count = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key(recorded.hook_id)))
+            .expression_attribute_values(":calls", number(recorded.calls));
+        let at = recorded.last_call_at;
+        let newest = count
+            .clone()
+            .update_expression(
+                "ADD total_calls :calls \
+                 SET last_call_at = :at, last_call_ms = :ms, last_response_code = :code",
+            )
+            .condition_expression(
+                "attribute_exists(hook_id) \
+                 AND (attribute_not_exists(last_call_ms) OR last_call_ms <= :ms)",
+            )
+            .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
+            .expression_attribute_values(":ms", AttributeValue::N(at.as_millisecond().to_string()))
+            .expression_attribute_values(":code", number(recorded.last_response_code));
+        if while_contended(|| async { written(RECORD, newest.clone().send().await) }).await? {
+            return Ok(());
+        }
+        let older = count
+            .update_expression("ADD total_calls :calls")
+            .condition_expression("attribute_exists(hook_id)");
+        while_contended(|| async { written(RECORD, older.clone().send().await) }).await?;
+        Ok(())
+    }
+
+    /// The write that creates a hook's state, for a transaction with the hook itself.
+    pub(super) fn put(&self, state: &StoredState) -> Result<Put, StoreError> {
+        Ok(Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(serde_dynamo::to_item(state)?))
+            .condition_expression("attribute_not_exists(hook_id)")
+            .build()?)
+    }
+
+    /// The write that says where a hook lives from now on.
+    pub(super) fn relocate(
+        &self,
+        id: HookId,
+        scope: &Scope,
+        event: &str,
+    ) -> Result<Update, StoreError> {
+        Ok(Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key(id)))
+            .update_expression("SET academy = :academy, event = :event")
+            .condition_expression("attribute_exists(hook_id)")
+            .expression_attribute_values(":academy", AttributeValue::S(scope.as_str().to_owned()))
+            .expression_attribute_values(":event", AttributeValue::S(event.to_owned()))
+            .build()?)
+    }
+
+    /// The write that removes a hook's state.
+    pub(super) fn delete(&self, id: HookId) -> Result<Delete, StoreError> {
+        Ok(Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(key(id)))
+            .build()?)
+    }
+}
+
+fn key(id: HookId) -> Item {
+    Item::from([("hook_id".to_owned(), number(id.get()))])
+}
+
+fn number(value: impl Into<u64>) -> AttributeValue {
+    AttributeValue::N(value.into().to_string())
+}

@@ -1,0 +1,408 @@
+//! The table `hooks`: the subscriptions, keyed by whose events they hear and by event.
+//!
+//! One Query by partition lists an owner's hooks; one by partition and event finds those that an
+//! event is for, however many others there are. A hook and its state are made, moved and removed in
+//! one transaction, so that neither is ever found without the other.
+
+use aws_sdk_dynamodb::{
+    Client,
+    types::{AttributeValue, Delete, Put, TransactWriteItem},
+};
+use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    HookStates, Item, StoreError, StoredState, Transaction, batch_get, failed, keys, transacted,
+    while_contended,
+};
+use crate::model::{Hook, HookId, HookStats, Scope, Subscription, Target};
+
+/// A hook and its state are two writes, and a transaction takes a hundred.
+const HOOKS_PER_TRANSACTION: usize = 50;
+
+/// How many transactions a bulk deletion has under way.
+const PARALLEL_TRANSACTIONS: usize = 4;
+
+#[derive(Serialize, Deserialize)]
+struct HookItem {
+    academy: Scope,
+    event_hook: String,
+    id: HookId,
+    owner: String,
+    event: String,
+    target: Target,
+    service_id: Option<String>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<&Hook> for HookItem {
+    fn from(hook: &Hook) -> Self {
+        let subscription = hook.subscription.clone();
+        Self {
+            academy: hook.scope.clone(),
+            event_hook: keys::event_hook(&subscription.event, hook.id),
+            id: hook.id,
+            owner: hook.owner.clone(),
+            event: subscription.event,
+            target: subscription.target,
+            service_id: subscription.service_id,
+            created_at: hook.created_at,
+            updated_at: hook.updated_at,
+        }
+    }
+}
+
+impl From<HookItem> for Hook {
+    fn from(item: HookItem) -> Self {
+        Self {
+            id: item.id,
+            scope: item.academy,
+            owner: item.owner,
+            subscription: Subscription {
+                event: item.event,
+                target: item.target,
+                service_id: item.service_id,
+            },
+            created_at: item.created_at,
+            updated_at: item.updated_at,
+        }
+    }
+}
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct Hooks {
+    client: Client,
+    table: String,
+    states: HookStates,
+}
+
+impl Hooks {
+    pub(super) fn new(client: Client, table: String, states: HookStates) -> Self {
+        Self {
+            client,
+            table,
+            states,
+        }
+    }
+
+    /// Stores a new hook and gives it an id.
+    pub async fn create(
+        &self,
+        scope: Scope,
+        owner: &str,
+        subscription: Subscription,
+        now: Timestamp,
+    ) -> Result<Hook, StoreError> {
+        let hook = Hook {
+            id: self.states.next_id().await?,
+            scope,
+            owner: owner.to_owned(),
+            subscription,
+            created_at: now,
+            updated_at: now,
+        };
+        let state = StoredState::new(&hook, HookStats::default(), None);
+        let new = [(hook, state)];
+        self.insert(&new).await?;
+        let [(hook, _)] = new;
+        Ok(hook)
+    }
+
+    /// Stores hooks that have ids and histories already, fifty in a transaction. Ids given out later
+    /// are above theirs. An id that is taken ends it, with the hooks before it stored.
+    pub async fn import(&self, hooks: &[(Hook, StoredState)]) -> Result<(), StoreError> {
+        if let Some(highest) = hooks.iter().map(|(hook, _)| hook.id).max() {
+            self.states.reserve(highest).await?;
+        }
+        for hooks in hooks.chunks(HOOKS_PER_TRANSACTION) {
+            self.insert(hooks).await?;
+        }
+        Ok(())
+    }
+
+    async fn insert(&self, hooks: &[(Hook, StoredState)]) -> Result<(), StoreError> {
+        const INSERT: &str = "store new hooks";
+        let mut writes = Vec::with_capacity(2 * hooks.len());
+        for (hook, state) in hooks {
+            writes.extend([put(self.put(hook)?), put(self.states.put(state)?)]);
+        }
+        match self.transact(INSERT, writes).await? {
+            Transaction::Done => Ok(()),
+            Transaction::ConditionFailed(_) => Err(StoreError::Taken(INSERT)),
+        }
+    }
+
+    /// The hook with this id, as of now.
+    pub async fn get(&self, id: HookId) -> Result<Option<Hook>, StoreError> {
+        Ok(self.get_with_state(id).await?.map(|(hook, _)| hook))
+    }
+
+    /// The hook with this id and its state, as of now.
+    pub async fn get_with_state(
+        &self,
+        id: HookId,
+    ) -> Result<Option<(Hook, StoredState)>, StoreError> {
+        // Between the two reads a hook may move to another key: then look again.
+        for _ in 0..3 {
+            let Some(state) = self.states.get(id).await? else {
+                return Ok(None);
+            };
+            let answer = self
+                .client
+                .get_item()
+                .table_name(&self.table)
+                .set_key(Some(key(&state.scope, &state.event, id)))
+                .consistent_read(true)
+                .send()
+                .await
+                .map_err(failed("read a hook"))?;
+            if let Some(item) = answer.item {
+                return Ok(Some((hook(item)?, state)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The hooks at these places, as of a moment ago; one that has gone from its place is left out.
+    pub async fn get_many(
+        &self,
+        places: &[(&Scope, &str, HookId)],
+    ) -> Result<Vec<Hook>, StoreError> {
+        let batches: Vec<Vec<Item>> = places
+            .chunks(100)
+            .map(|places| {
+                places
+                    .iter()
+                    .map(|(scope, event, id)| key(scope, event, *id))
+                    .collect()
+            })
+            .collect();
+        let reads = batches
+            .into_iter()
+            .map(|keys| batch_get(&self.client, &self.table, keys, false, "read hooks"));
+        try_join_all(reads)
+            .await?
+            .into_iter()
+            .flatten()
+            .map(hook)
+            .collect()
+    }
+
+    /// The hooks of a partition, as of now: all, or those on the named events.
+    pub async fn in_scope(
+        &self,
+        scope: &Scope,
+        events: Option<&[&str]>,
+    ) -> Result<Vec<Hook>, StoreError> {
+        match events {
+            None => self.query(scope, None, true).await,
+            Some(events) => {
+                let queries = events
+                    .iter()
+                    .map(|event| self.query(scope, Some(event), true));
+                Ok(try_join_all(queries).await?.into_iter().flatten().collect())
+            }
+        }
+    }
+
+    /// The hooks that an event in this scope is for, as of a moment ago: a subscription may take
+    /// that moment to be heard, which halves what every event costs.
+    pub async fn subscribed(&self, scope: &Scope, event: &str) -> Result<Vec<Hook>, StoreError> {
+        self.query(scope, Some(event), false).await
+    }
+
+    /// Every hook there is, on the named events if any are named: a scan, for superadmins.
+    pub async fn everywhere(&self, events: Option<&[&str]>) -> Result<Vec<Hook>, StoreError> {
+        let items: Vec<Item> = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .map_err(failed("scan the hooks"))?;
+        let mut hooks = items.into_iter().map(hook).collect::<Result<Vec<_>, _>>()?;
+        if let Some(events) = events {
+            hooks.retain(|hook| events.contains(&hook.subscription.event.as_str()));
+        }
+        Ok(hooks)
+    }
+
+    async fn query(
+        &self,
+        scope: &Scope,
+        event: Option<&str>,
+        consistent: bool,
+    ) -> Result<Vec<Hook>, StoreError> {
+        let mut request = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(consistent)
+            .expression_attribute_values(":academy", AttributeValue::S(scope.as_str().to_owned()));
+        request = match event {
+            None => request.key_condition_expression("academy = :academy"),
+            Some(event) => request
+                .key_condition_expression("academy = :academy AND begins_with(event_hook, :event)")
+                .expression_attribute_values(
+                    ":event",
+                    AttributeValue::S(keys::event_prefix(event)),
+                ),
+        };
+        let items: Vec<Item> = request
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .map_err(failed("query hooks"))?;
+        items.into_iter().map(hook).collect()
+    }
+
+    /// Puts `new` in the place of `old`: the same hook, perhaps under another key. `false` when
+    /// `old` is not where it was; then nothing is changed.
+    pub async fn replace(&self, old: &Hook, new: &Hook) -> Result<bool, StoreError> {
+        const REPLACE: &str = "change a hook";
+        let event = new.subscription.event.as_str();
+        let in_place = old.scope == new.scope && old.subscription.event == event;
+        let writes = if in_place {
+            let put_back = Put::builder()
+                .table_name(&self.table)
+                .set_item(Some(serde_dynamo::to_item(HookItem::from(new))?))
+                .condition_expression("attribute_exists(event_hook)")
+                .build()?;
+            vec![put(put_back)]
+        } else {
+            let moved = self.states.relocate(new.id, &new.scope, event)?;
+            vec![
+                delete(self.delete_item(old)?),
+                put(self.put(new)?),
+                TransactWriteItem::builder().update(moved).build(),
+            ]
+        };
+        let outcome = self.transact(REPLACE, writes).await?;
+        Ok(matches!(outcome, Transaction::Done))
+    }
+
+    /// Moves an owner's hooks from one scope to another, because the owner's role has changed, and
+    /// says how many there were. What fails half-way is finished by doing it again.
+    pub async fn move_all(
+        &self,
+        owner: &str,
+        from: &Scope,
+        to: &Scope,
+    ) -> Result<usize, StoreError> {
+        let mut moved = 0;
+        for hook in self.in_scope(from, None).await? {
+            if hook.owner == owner {
+                let new = Hook {
+                    scope: to.clone(),
+                    ..hook.clone()
+                };
+                moved += usize::from(self.replace(&hook, &new).await?);
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Removes a hook and its history. `false` when it is not where it was: gone already, or moved
+    /// by somebody else at this moment.
+    pub async fn delete(&self, hook: &Hook) -> Result<bool, StoreError> {
+        let outcome = self.transact("delete a hook", self.deletion(hook)?).await?;
+        Ok(matches!(outcome, Transaction::Done))
+    }
+
+    /// Removes these hooks and says how many of them it was that did so.
+    pub async fn delete_all(&self, hooks: &[Hook]) -> Result<usize, StoreError> {
+        let transactions = hooks.chunks(HOOKS_PER_TRANSACTION);
+        let transactions: Vec<_> = transactions
+            .map(|hooks| self.delete_together(hooks))
+            .collect();
+        stream::iter(transactions)
+            .buffered(PARALLEL_TRANSACTIONS)
+            .try_fold(0, async |sum, deleted| Ok(sum + deleted))
+            .await
+    }
+
+    async fn delete_together(&self, hooks: &[Hook]) -> Result<usize, StoreError> {
+        let deletions = hooks.iter().map(|hook| self.deletion(hook));
+        let writes = deletions.collect::<Result<Vec<_>, _>>()?.concat();
+        if let Transaction::Done = self.transact("delete hooks", writes).await? {
+            return Ok(hooks.len());
+        }
+        // One of them has gone meanwhile, which must not save the others.
+        let mut deleted = 0;
+        for hook in hooks {
+            deleted += usize::from(self.delete(hook).await?);
+        }
+        Ok(deleted)
+    }
+
+    fn deletion(&self, hook: &Hook) -> Result<Vec<TransactWriteItem>, StoreError> {
+        Ok(vec![
+            delete(self.delete_item(hook)?),
+            delete(self.states.delete(hook.id)?),
+        ])
+    }
+
+    /// One transaction, tried again when it met another one on the same rows.
+    async fn transact(
+        &self,
+        operation: &'static str,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<Transaction, StoreError> {
+        while_contended(|| async {
+            let request = self.client.transact_write_items();
+            let request = request.set_transact_items(Some(writes.clone()));
+            transacted(operation, request.send().await)
+        })
+        .await
+    }
+
+    fn put(&self, hook: &Hook) -> Result<Put, StoreError> {
+        Ok(Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(serde_dynamo::to_item(HookItem::from(hook))?))
+            .condition_expression("attribute_not_exists(event_hook)")
+            .build()?)
+    }
+
+    fn delete_item(&self, hook: &Hook) -> Result<Delete, StoreError> {
+        Ok(Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(key(&hook.scope, &hook.subscription.event, hook.id)))
+            .condition_expression("attribute_exists(event_hook)")
+            .build()?)
+    }
+}
+
+fn key(scope: &Scope, event: &str, id: HookId) -> Item {
+    Item::from([
+        (
+            "academy".to_owned(),
+            AttributeValue::S(scope.as_str().to_owned()),
+        ),
+        (
+            "event_hook".to_owned(),
+            AttributeValue::S(keys::event_hook(event, id)),
+        ),
+    ])
+}
+
+fn hook(item: Item) -> Result<Hook, StoreError> {
+    Ok(serde_dynamo::from_item::<_, HookItem>(item)?.into())
+}
+
+fn put(put: Put) -> TransactWriteItem {
+    TransactWriteItem::builder().put(put).build()
+}
+
+fn delete(delete: Delete) -> TransactWriteItem {
+    TransactWriteItem::builder().delete(delete).build()
+}

@@ -1,0 +1,247 @@
+//! The table `identities`: academies, users, and tokens by their digests. The functions only read
+//! it; the operator's command writes it.
+
+use aws_sdk_dynamodb::{
+    Client,
+    types::{AttributeValue, Put, TransactWriteItem},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use super::{Item, StoreError, Transaction, batch_get, count_up, failed, keys, transacted};
+use crate::model::{Academy, User};
+
+/// What is kept of a token: its SHA-256 digest. A token is 160 bits or more of randomness, so that
+/// a plain digest cannot be searched backwards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenDigest(String);
+
+impl TokenDigest {
+    /// The digest of a token.
+    #[must_use]
+    pub fn of(token: &str) -> Self {
+        Self(keys::hex(&Sha256::digest(token)))
+    }
+
+    /// The first digits, by which an operator names the token.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
+/// A token as it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredToken {
+    /// Its digest.
+    pub digest: TokenDigest,
+    /// Whose it is.
+    pub username: String,
+    /// When it was issued.
+    pub created_at: Timestamp,
+    /// When it ends to be accepted; never, if there is no time.
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Keyed<T> {
+    identity: String,
+    #[serde(flatten)]
+    value: T,
+}
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct Identities {
+    client: Client,
+    table: String,
+}
+
+impl Identities {
+    pub(super) fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    /// The token with this digest.
+    pub async fn token(&self, digest: &TokenDigest) -> Result<Option<StoredToken>, StoreError> {
+        self.get(keys::token(&digest.0)).await
+    }
+
+    /// The user of this name.
+    pub async fn user(&self, username: &str) -> Result<Option<User>, StoreError> {
+        self.get(keys::user(username)).await
+    }
+
+    /// The user of this name and the academy with the same slug: what a request's rights hang on.
+    pub async fn user_and_academy(
+        &self,
+        name: &str,
+    ) -> Result<(Option<User>, Option<Academy>), StoreError> {
+        let (user_key, academy_key) = (keys::user(name), keys::academy(name));
+        let wanted = vec![key(user_key.clone()), key(academy_key.clone())];
+        let items = batch_get(&self.client, &self.table, wanted, true, "read a user").await?;
+        let find = |wanted: String| {
+            let mut items = items.iter();
+            items.find(|item| item.get("identity") == Some(&AttributeValue::S(wanted.clone())))
+        };
+        Ok((
+            find(user_key).cloned().map(value).transpose()?,
+            find(academy_key).cloned().map(value).transpose()?,
+        ))
+    }
+
+    /// Which of these users are superadmins now.
+    pub async fn superadmins_among(&self, names: &[&str]) -> Result<Vec<String>, StoreError> {
+        let mut superadmins = Vec::new();
+        for names in names.chunks(100) {
+            let wanted = names.iter().map(|name| key(keys::user(name))).collect();
+            let items = batch_get(&self.client, &self.table, wanted, true, "read users").await?;
+            for item in items {
+                let user: User = value(item)?;
+                if user.is_superuser {
+                    superadmins.push(user.username);
+                }
+            }
+        }
+        Ok(superadmins)
+    }
+
+    /// The academy with this slug.
+    pub async fn academy(&self, slug: &str) -> Result<Option<Academy>, StoreError> {
+        self.get(keys::academy(slug)).await
+    }
+
+    /// The academy with this number.
+    pub async fn academy_by_id(&self, id: u64) -> Result<Option<Academy>, StoreError> {
+        self.get(keys::academy_id(id)).await
+    }
+
+    /// Stores an academy under its slug and its number. `false`, and nothing stored, when another
+    /// academy has either.
+    pub async fn add_academy(&self, academy: &Academy) -> Result<bool, StoreError> {
+        let by_slug = self.put_new(keys::academy(&academy.slug), academy)?;
+        let by_id = self.put_new(keys::academy_id(academy.id), academy)?;
+        let write = |put: Put| TransactWriteItem::builder().put(put).build();
+        let result = self
+            .client
+            .transact_write_items()
+            .transact_items(write(by_slug))
+            .transact_items(write(by_id))
+            .send()
+            .await;
+        Ok(matches!(
+            transacted("store an academy", result)?,
+            Transaction::Done
+        ))
+    }
+
+    /// A number that no academy was given by this method before.
+    pub async fn next_academy_id(&self) -> Result<u64, StoreError> {
+        let key = key(keys::ACADEMY_COUNTER.to_owned());
+        count_up(
+            &self.client,
+            &self.table,
+            key,
+            "give out an academy's number",
+        )
+        .await
+    }
+
+    /// Stores a user, in the place of one of the same name.
+    pub async fn put_user(&self, user: &User) -> Result<(), StoreError> {
+        self.put(keys::user(&user.username), user).await
+    }
+
+    /// Stores a token, in the place of one of the same digest.
+    pub async fn put_token(&self, token: &StoredToken) -> Result<(), StoreError> {
+        self.put(keys::token(&token.digest.0), token).await
+    }
+
+    /// All tokens: a scan, for operators.
+    pub async fn tokens(&self) -> Result<Vec<StoredToken>, StoreError> {
+        let items: Vec<Item> = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .filter_expression("begins_with(#identity, :prefix)")
+            .expression_attribute_names("#identity", "identity")
+            .expression_attribute_values(
+                ":prefix",
+                AttributeValue::S(keys::TOKEN_PREFIX.to_owned()),
+            )
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .map_err(failed("scan the tokens"))?;
+        items.into_iter().map(value).collect()
+    }
+
+    /// Removes a token: it is refused from the next request on.
+    pub async fn delete_token(&self, digest: &TokenDigest) -> Result<(), StoreError> {
+        self.client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key(keys::token(&digest.0))))
+            .send()
+            .await
+            .map(drop)
+            .map_err(failed("delete a token"))
+    }
+
+    /// Whether nobody has been stored yet.
+    pub async fn is_empty(&self) -> Result<bool, StoreError> {
+        let answer = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .limit(1)
+            .send()
+            .await
+            .map_err(failed("look into the identities"))?;
+        Ok(answer.items().is_empty())
+    }
+
+    async fn get<T: DeserializeOwned>(&self, identity: String) -> Result<Option<T>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key(identity)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failed("read an identity"))?;
+        answer.item.map(value).transpose()
+    }
+
+    async fn put<T: Serialize>(&self, identity: String, value: &T) -> Result<(), StoreError> {
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(serde_dynamo::to_item(Keyed { identity, value })?))
+            .send()
+            .await
+            .map(drop)
+            .map_err(failed("store an identity"))
+    }
+
+    fn put_new<T: Serialize>(&self, identity: String, value: &T) -> Result<Put, StoreError> {
+        Ok(Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(serde_dynamo::to_item(Keyed { identity, value })?))
+            .condition_expression("attribute_not_exists(#identity)")
+            .expression_attribute_names("#identity", "identity")
+            .build()?)
+    }
+}
+
+fn key(identity: String) -> Item {
+    Item::from([("identity".to_owned(), AttributeValue::S(identity))])
+}
+
+fn value<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
+    Ok(serde_dynamo::from_item::<_, Keyed<T>>(item)?.value)
+}

@@ -1,0 +1,72 @@
+//! Every key string of every table is made here and nowhere else.
+
+use sha2::{Digest, Sha256};
+
+use crate::model::HookId;
+
+/// The sort key of a hook: its event, then its id, padded so that text order is id order.
+pub(super) fn event_hook(event: &str, id: HookId) -> String {
+    format!("{event}#{:016}", id.get())
+}
+
+/// What the sort keys of all hooks on an event begin with. The separator is no part of any event's
+/// name, so that one event's prefix is never another's.
+pub(super) fn event_prefix(event: &str) -> String {
+    format!("{event}#")
+}
+
+pub(super) fn academy(slug: &str) -> String {
+    format!("academy#{slug}")
+}
+
+pub(super) fn academy_id(id: u64) -> String {
+    format!("academy_id#{id}")
+}
+
+pub(super) fn user(username: &str) -> String {
+    format!("user#{username}")
+}
+
+/// What the keys of all tokens begin with.
+pub(super) const TOKEN_PREFIX: &str = "token#";
+
+pub(super) fn token(digest: &str) -> String {
+    format!("{TOKEN_PREFIX}{digest}")
+}
+
+/// The key of the counter that numbers academies.
+pub(super) const ACADEMY_COUNTER: &str = "counter#academy";
+
+/// What the sort keys of an owner's HookErrors begin with.
+pub(super) const ERROR_PREFIX: &str = "error#";
+
+/// The sort key of a HookError: deliveries of one event that failed with the same message share it.
+pub(super) fn error(event: &str, message: &str) -> String {
+    format!("{ERROR_PREFIX}{}", error_group(event, message))
+}
+
+/// The sort key of a failed delivery, beside its HookError's.
+pub(super) fn failed_delivery(event: &str, message: &str, delivery_id: &str) -> String {
+    format!("delivery#{}#{delivery_id}", error_group(event, message))
+}
+
+/// The partition and sort key of the counter that numbers HookErrors: `#` begins no owner's name.
+pub(super) const ERROR_COUNTER: (&str, &str) = ("#counter", "error");
+
+/// A message may be long and hold any character: its digest stands for it in the key.
+fn error_group(event: &str, message: &str) -> String {
+    format!("{event}#{}", hex(&Sha256::digest(message)[..16]))
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

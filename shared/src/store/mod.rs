@@ -1,0 +1,250 @@
+//! The tables, one file each. A store method is one operation of the domain; what it promises when
+//! others write at the same time stands in its doc comment, and is held by DynamoDB's conditions
+//! and transactions, never by reading first and hoping.
+
+mod claims;
+mod hook_errors;
+mod hook_state;
+mod hooks;
+mod identities;
+mod keys;
+mod tables;
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{AttributeValue, CancellationReason, ReturnValue},
+};
+
+pub use claims::{Claim, Claims};
+pub use hook_errors::HookErrors;
+pub use hook_state::{HookStates, Recorded, StoredState};
+pub use hooks::Hooks;
+pub use identities::{Identities, StoredToken, TokenDigest};
+pub use tables::{TableNames, create_tables};
+
+type Item = std::collections::HashMap<String, AttributeValue>;
+
+/// All tables of a deployment.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// Subscriptions.
+    pub hooks: Hooks,
+    /// Their history.
+    pub states: HookStates,
+    /// What was given up.
+    pub errors: HookErrors,
+    /// Academies, users, tokens.
+    pub identities: Identities,
+    /// Event ids already taken.
+    pub claims: Claims,
+}
+
+impl Stores {
+    /// The stores over these tables. Nothing is called yet.
+    #[must_use]
+    pub fn new(client: &Client, names: &TableNames) -> Self {
+        let states = HookStates::new(client.clone(), names.hook_state.clone());
+        Self {
+            hooks: Hooks::new(client.clone(), names.hooks.clone(), states.clone()),
+            states,
+            errors: HookErrors::new(client.clone(), names.hook_errors.clone()),
+            identities: Identities::new(client.clone(), names.identities.clone()),
+            claims: Claims::new(client.clone(), names.claims.clone()),
+        }
+    }
+}
+
+/// Why an operation on a table did not happen (or may not have).
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The table did not answer, or refused.
+    #[error("{operation}: {cause}")]
+    Table {
+        /// What was tried.
+        operation: &'static str,
+        /// What the SDK reports, with its causes.
+        cause: String,
+    },
+    /// A stored item, or one to store, has not the shape that it should.
+    #[error("an item of the table has an unexpected shape")]
+    Item(#[from] serde_dynamo::Error),
+    /// A value to store has no JSON form.
+    #[error("a value to store cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+    /// A request to the table could not be built.
+    #[error("a request to the table is incomplete")]
+    Request(#[from] aws_sdk_dynamodb::error::BuildError),
+    /// All ids below 2^53 have been given out.
+    #[error("there are no more hook ids")]
+    OutOfIds,
+    /// A row that was to be new is there already.
+    #[error("{0}: one of the ids is taken")]
+    Taken(&'static str),
+    /// Others kept changing the same rows.
+    #[error("{0}: others keep changing the same rows")]
+    Contended(&'static str),
+}
+
+/// Turns an SDK error into ours, saying what was tried.
+fn failed<E, R>(operation: &'static str) -> impl FnOnce(SdkError<E, R>) -> StoreError
+where
+    SdkError<E, R>: std::error::Error,
+{
+    move |error| StoreError::Table {
+        operation,
+        cause: DisplayErrorContext(&error).to_string(),
+    }
+}
+
+/// Counts a counter row up by one and returns the new value: each value is returned once, ever.
+async fn count_up(
+    client: &Client,
+    table: &str,
+    key: Item,
+    operation: &'static str,
+) -> Result<u64, StoreError> {
+    let answer = client
+        .update_item()
+        .table_name(table)
+        .set_key(Some(key))
+        .update_expression("ADD last_id :one")
+        .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+        .return_values(ReturnValue::UpdatedNew)
+        .send()
+        .await
+        .map_err(failed(operation))?;
+    answer
+        .attributes()
+        .and_then(|attributes| attributes.get("last_id"))
+        .and_then(|value| value.as_n().ok())
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| StoreError::Table {
+            operation,
+            cause: "the table returned no number".to_owned(),
+        })
+}
+
+/// Reads a conditional write's result: whether its condition held, so that it was made.
+fn written<O, E, R>(
+    operation: &'static str,
+    result: Result<O, SdkError<E, R>>,
+) -> Result<bool, StoreError>
+where
+    E: ProvideErrorMetadata,
+    SdkError<E, R>: std::error::Error,
+{
+    match result {
+        Ok(_) => Ok(true),
+        Err(error) => match error.code() {
+            Some("ConditionalCheckFailedException") => Ok(false),
+            Some("TransactionConflictException") => Err(StoreError::Contended(operation)),
+            _ => Err(failed(operation)(error)),
+        },
+    }
+}
+
+/// Tries again for a moment while others hold the same rows, which the SDK does not do by itself.
+async fn while_contended<T, F>(attempt: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    for pause in PAUSES {
+        match attempt().await {
+            Err(StoreError::Contended(_)) => tokio::time::sleep(pause).await,
+            result => return result,
+        }
+    }
+    attempt().await
+}
+
+/// How a transaction ended that may meet a condition of its own.
+enum Transaction {
+    Done,
+    /// A condition did not hold: the index of the first such write.
+    ConditionFailed(usize),
+}
+
+/// Reads a transaction's result: a failed condition is an answer, everything else an error. A
+/// conflict with another transaction is one too: the SDK does not retry it, the caller may.
+fn transacted<O, R>(
+    operation: &'static str,
+    result: Result<O, SdkError<TransactWriteItemsError, R>>,
+) -> Result<Transaction, StoreError>
+where
+    SdkError<TransactWriteItemsError, R>: std::error::Error,
+{
+    let Err(error) = result else {
+        return Ok(Transaction::Done);
+    };
+    if let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) =
+        error.as_service_error()
+    {
+        let is =
+            |code: &'static str| move |reason: &CancellationReason| reason.code() == Some(code);
+        let reasons = canceled.cancellation_reasons();
+        if let Some(index) = reasons.iter().position(is("ConditionalCheckFailed")) {
+            return Ok(Transaction::ConditionFailed(index));
+        }
+        if reasons.iter().any(is("TransactionConflict")) {
+            return Err(StoreError::Contended(operation));
+        }
+    }
+    Err(failed(operation)(error))
+}
+
+/// How often something is tried again that the table put off, and how long to wait each time.
+const PAUSES: [Duration; 5] = [
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+];
+
+/// Reads up to 100 items of one table, asking again for what the table left out under load.
+async fn batch_get(
+    client: &Client,
+    table: &str,
+    keys: Vec<Item>,
+    consistent: bool,
+    operation: &'static str,
+) -> Result<Vec<Item>, StoreError> {
+    use aws_sdk_dynamodb::types::KeysAndAttributes;
+
+    let mut found = Vec::with_capacity(keys.len());
+    let mut wanted = keys;
+    for pause in PAUSES.iter().map(Some).chain([None]) {
+        let request = KeysAndAttributes::builder()
+            .set_keys(Some(wanted))
+            .consistent_read(consistent)
+            .build()?;
+        let answer = client
+            .batch_get_item()
+            .request_items(table, request)
+            .send()
+            .await
+            .map_err(failed(operation))?;
+        found.extend(
+            answer
+                .responses
+                .and_then(|mut r| r.remove(table))
+                .unwrap_or_default(),
+        );
+        wanted = answer
+            .unprocessed_keys
+            .and_then(|mut rest| rest.remove(table))
+            .map(|rest| rest.keys)
+            .unwrap_or_default();
+        if wanted.is_empty() {
+            return Ok(found);
+        }
+        if let Some(pause) = pause {
+            tokio::time::sleep(*pause).await;
+        }
+    }
+    Err(StoreError::Contended(operation))
+}

@@ -1,0 +1,42 @@
+//! Logging. Every log line is one JSON object in a function and one readable line on a laptop; what
+//! is logged are ids, codes and durations, never a payload, a token or a full target.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line, without times (the log service stamps each line).
+    Json,
+    /// One line for a person, on standard error.
+    Text,
+}
+
+/// Starts logging for this process, at the levels that `RUST_LOG` names, else at `default`.
+/// A second call does nothing.
+pub fn init(format: Format, default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let registry = tracing_subscriber::registry().with(filter);
+    // An error says that logging has been started before, which is what was asked for.
+    let _ = match format {
+        Format::Json => registry
+            .with(
+                fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(true)
+                    .with_span_list(false)
+                    .without_time(),
+            )
+            .try_init(),
+        Format::Text => {
+            let stderr = std::io::stderr;
+            let layer = fmt::layer().compact().with_writer(stderr);
+            registry
+                .with(layer.with_ansi(stderr().is_terminal()))
+                .try_init()
+        }
+    };
+}

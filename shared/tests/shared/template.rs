@@ -1,0 +1,249 @@
+//! `template.yaml` makes the tables, queues and environments that the code relies on. Nothing but
+//! this holds the two together: a deployment would find out at its first request.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+use aws_sdk_dynamodb::types::TableDescription;
+use emulator::{LocalAws, Storage};
+use shared::{
+    config,
+    store::{TableNames, create_tables},
+};
+use yaml_rust2::{Yaml, YamlLoader};
+
+static TEMPLATE: LazyLock<Yaml> = LazyLock::new(|| {
+    // The reader takes `!Ref X` for the text `X`.
+    let documents = YamlLoader::load_from_str(&read("template.yaml")).unwrap();
+    documents.into_iter().next().unwrap()
+});
+
+/// The calls by which a function asks for a variable, and the variable's name.
+const ASKED: [(&str, &str); 9] = [
+    ("HOOKS_TABLE", config::HOOKS_TABLE),
+    ("HOOK_STATE_TABLE", config::HOOK_STATE_TABLE),
+    ("HOOK_ERRORS_TABLE", config::HOOK_ERRORS_TABLE),
+    ("IDENTITIES_TABLE", config::IDENTITIES_TABLE),
+    ("CLAIMS_TABLE", config::CLAIMS_TABLE),
+    ("deliveries_queue", "DELIVERIES_QUEUE_URL"),
+    ("dead_letters_queue", "DEAD_LETTERS_QUEUE_URL"),
+    ("retry_schedule", "RETRY_SCHEDULE"),
+    ("allow_targets", "ALLOW_TARGETS"),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn text(value: &Yaml) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value:?}"))
+}
+
+fn number(value: &Yaml) -> i64 {
+    value.as_i64().unwrap_or_else(|| panic!("{value:?}"))
+}
+
+fn properties(resource: &str) -> &'static Yaml {
+    &TEMPLATE["Resources"][resource]["Properties"]
+}
+
+/// The names of the resources of a type.
+fn resources(kind: &str) -> Vec<&'static str> {
+    let all = TEMPLATE["Resources"].as_hash().unwrap();
+    let names = all
+        .iter()
+        .filter(|(_, resource)| resource["Type"].as_str() == Some(kind))
+        .map(|(name, _)| text(name));
+    names.collect()
+}
+
+/// What a table is: its name, its keys (with their role and type), what tells when its items end.
+type Table = (String, Vec<(String, String, String)>, Option<String>);
+
+fn table_of_template(resource: &str) -> Table {
+    let table = properties(resource);
+    let types: BTreeMap<&str, &str> = table["AttributeDefinitions"]
+        .as_vec()
+        .unwrap()
+        .iter()
+        .map(|attribute| {
+            let (name, kind) = (&attribute["AttributeName"], &attribute["AttributeType"]);
+            (text(name), text(kind))
+        })
+        .collect();
+    let schema = table["KeySchema"].as_vec().unwrap();
+    // DynamoDB takes no definition of an attribute that is no key.
+    assert_eq!(types.len(), schema.len(), "{resource}");
+    let keys = schema.iter().map(|key| {
+        let name = text(&key["AttributeName"]);
+        let kind = types[name].to_owned();
+        (name.to_owned(), text(&key["KeyType"]).to_owned(), kind)
+    });
+    let expiry = &table["TimeToLiveSpecification"];
+    let expiry = expiry["Enabled"].as_bool().unwrap_or(false).then(|| {
+        let attribute = text(&expiry["AttributeName"]);
+        attribute.to_owned()
+    });
+    let name = text(&table["TableName"]).replace("${AWS::StackName}", "test");
+    (name, keys.collect(), expiry)
+}
+
+async fn table_of_code(aws: &LocalAws, name: &str) -> Table {
+    let client = aws.dynamodb();
+    let described = client.describe_table().table_name(name).send().await;
+    let table: TableDescription = described.unwrap().table.unwrap();
+    let keys = table.key_schema().iter().map(|key| {
+        let name = key.attribute_name();
+        let mut definitions = table.attribute_definitions().iter();
+        let definition = definitions.find(|definition| definition.attribute_name() == name);
+        (
+            name.to_owned(),
+            key.key_type().as_str().to_owned(),
+            definition.unwrap().attribute_type().as_str().to_owned(),
+        )
+    });
+    let keys = keys.collect();
+    let expiry = client.describe_time_to_live().table_name(name).send().await;
+    let expiry = expiry.unwrap().time_to_live_description;
+    let expiry = expiry.and_then(|expiry| expiry.attribute_name);
+    (name.to_owned(), keys, expiry)
+}
+
+#[tokio::test]
+async fn the_templates_tables_are_those_of_the_code() {
+    let aws = LocalAws::start(&Storage::Memory).await.unwrap();
+    let names = TableNames::of_stack("test");
+    create_tables(&aws.dynamodb(), &names).await.unwrap();
+    // A second time changes nothing.
+    create_tables(&aws.dynamodb(), &names).await.unwrap();
+
+    let TableNames {
+        hooks,
+        hook_state,
+        hook_errors,
+        identities,
+        claims,
+    } = names;
+    let mut of_code = Vec::new();
+    for name in [hooks, hook_state, hook_errors, identities, claims] {
+        of_code.push(table_of_code(&aws, &name).await);
+    }
+    of_code.sort_unstable();
+    let of_template = resources("AWS::DynamoDB::Table");
+    let mut of_template: Vec<Table> = of_template.into_iter().map(table_of_template).collect();
+    of_template.sort_unstable();
+    assert_eq!(of_template, of_code);
+}
+
+#[test]
+fn every_function_is_given_the_variables_that_it_asks_for_and_no_other() {
+    let functions = resources("AWS::Serverless::Function");
+    assert_eq!(functions.len(), 4);
+    for function in functions {
+        let code = text(&properties(function)["CodeUri"]);
+        let main = read(&format!("{code}/src/main.rs"));
+        let asked: BTreeSet<&str> = main
+            .split("config::")
+            .skip(1)
+            .map(|rest| {
+                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+                &rest[..end.unwrap_or(rest.len())]
+            })
+            // Takes the names of tables, which stand beside it.
+            .filter(|call| *call != "tables")
+            .map(|call| {
+                let known = ASKED.iter().find(|(known, _)| *known == call);
+                known.unwrap_or_else(|| panic!("{function}: {call}")).1
+            })
+            .collect();
+        let given = &properties(function)["Environment"]["Variables"];
+        let given: BTreeSet<&str> = given.as_hash().unwrap().keys().map(text).collect();
+        // lambda_http reads this one itself.
+        let ours = given
+            .into_iter()
+            .filter(|name| *name != "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH");
+        assert_eq!(ours.collect::<BTreeSet<_>>(), asked, "{function}");
+    }
+}
+
+/// The functions that a queue feeds: each with the queue and the mapping between them.
+fn workers() -> Vec<(&'static str, &'static str, &'static Yaml)> {
+    let functions = resources("AWS::Serverless::Function").into_iter();
+    let mappings = functions.flat_map(|function| {
+        let events = properties(function)["Events"].as_hash().unwrap();
+        let mappings = events
+            .values()
+            .filter(|event| text(&event["Type"]) == "SQS");
+        mappings.map(move |event| (function, &event["Properties"]))
+    });
+    mappings
+        .map(|(function, mapping)| {
+            let queue = text(&mapping["Queue"]).strip_suffix(".Arn").unwrap();
+            (function, queue, mapping)
+        })
+        .collect()
+}
+
+#[test]
+fn no_message_is_handed_out_again_while_its_worker_may_still_be_at_it() {
+    let workers = workers();
+    let pairs: Vec<_> = workers.iter().map(|(f, q, _)| (*f, *q)).collect();
+    let wanted = [
+        ("Deliver", "DeliveriesQueue"),
+        ("Errors", "DeadLettersQueue"),
+    ];
+    assert_eq!(pairs, wanted);
+    for (function, queue, mapping) in workers {
+        let timeout_s = number(&properties(function)["Timeout"]);
+        let hidden_s = number(&properties(queue)["VisibilityTimeout"]);
+        assert!(hidden_s >= 6 * timeout_s, "{function}");
+        let answers = mapping["FunctionResponseTypes"].as_vec().unwrap();
+        assert_eq!(text(&answers[0]), "ReportBatchItemFailures", "{function}");
+    }
+}
+
+#[test]
+fn a_worker_outlives_an_attempts_deadline() {
+    let deadline = shared::model::DELIVERY_DEADLINE.as_secs();
+    let timeout_s = number(&properties("Deliver")["Timeout"]);
+    assert!(u64::try_from(timeout_s).unwrap() >= deadline + 15);
+}
+
+/// A whole number that the local bundle's code names.
+fn of_bundle(name: &str) -> i64 {
+    let bundle = read("cli/src/bundle.rs");
+    let (_, rest) = bundle.split_once(&format!("const {name}: ")).unwrap();
+    let (value, _) = rest.split_once(';').unwrap();
+    let (_, value) = value.split_once(" = ").unwrap();
+    value.parse().unwrap()
+}
+
+#[test]
+fn the_bundle_on_one_machine_has_the_templates_figures() {
+    let queue = properties("DeliveriesQueue");
+    assert_eq!(
+        number(&queue["VisibilityTimeout"]),
+        of_bundle("VISIBILITY_TIMEOUT_S")
+    );
+    let redrive = &queue["RedrivePolicy"];
+    assert_eq!(
+        text(&redrive["deadLetterTargetArn"]),
+        "DeadLettersQueue.Arn"
+    );
+    assert_eq!(
+        number(&redrive["maxReceiveCount"]),
+        of_bundle("MAX_RECEIVES")
+    );
+    for (function, _, mapping) in workers() {
+        let batch_size = number(&mapping["BatchSize"]);
+        assert_eq!(batch_size, of_bundle("BATCH_SIZE"), "{function}");
+    }
+}
