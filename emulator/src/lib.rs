@@ -1,0 +1,195 @@
+//! The AWS that the bundle needs, in one process: for the laptop and for tests, never in a function.
+//!
+//! [`LocalAws`] serves DynamoDB and SQS on loopback ports, over files of one directory or in memory;
+//! [`EventSource`] hands a queue's messages to a handler as Lambda's event source mapping does. What
+//! is stored survives the process, however it ends: both keep SQLite files with a write-ahead log.
+
+mod event_source;
+mod sqs;
+
+use std::{
+    fs::{File, TryLockError},
+    path::PathBuf,
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_smithy_http_client::Builder;
+use dynoxide::Database;
+use tokio::{net::TcpListener, task::JoinSet, time::MissedTickBehavior};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub use event_source::EventSource;
+
+/// How often expired items and messages are removed.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+
+/// Where tables and queues are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In memory, until the [`LocalAws`] is gone.
+    Memory,
+    /// In files of this directory, which is made if it is not there.
+    Directory(PathBuf),
+}
+
+/// Why it does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The directory or a port cannot be used.
+    #[error("{0}")]
+    Io(String, #[source] std::io::Error),
+    /// Another process has the directory.
+    #[error("{0} is in use by another process")]
+    InUse(PathBuf),
+    /// The tables' file cannot be opened.
+    #[error("the tables cannot be opened: {0}")]
+    Tables(String),
+    /// The queues' file cannot be opened.
+    #[error("the queues cannot be opened")]
+    Queues(#[from] rusqlite::Error),
+}
+
+/// DynamoDB and SQS, for as long as this value lives.
+#[derive(Debug)]
+pub struct LocalAws {
+    dynamodb_url: String,
+    sqs_url: String,
+    tasks: JoinSet<()>,
+    /// Ends the servers when this is dropped.
+    stop: DropGuard,
+    /// Keeps others out of the directory.
+    _lock: Option<File>,
+}
+
+impl LocalAws {
+    /// Opens the storage and starts both servers on free loopback ports.
+    pub async fn start(storage: &Storage) -> Result<Self, StartError> {
+        let (lock, database, queues) = open(storage)?;
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+
+        let (listener, dynamodb_url) = listen().await?;
+        let served = dynoxide::server::serve_with_shutdown(
+            listener,
+            database.clone(),
+            stop.clone().cancelled_owned(),
+        );
+        tasks.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(error, "the embedded DynamoDB has ended");
+            }
+        });
+
+        let (listener, sqs_url) = listen().await?;
+        let server = sqs::Server::new(queues, sqs_url.clone(), stop.clone());
+        let served = axum::serve(listener, server.router())
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        tasks.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the embedded SQS has ended");
+            }
+        });
+        tasks.spawn(sweep(database, server, stop.clone()));
+        Ok(Self {
+            dynamodb_url,
+            sqs_url,
+            tasks,
+            stop: stop.drop_guard(),
+            _lock: lock,
+        })
+    }
+
+    /// Where DynamoDB listens.
+    #[must_use]
+    pub fn dynamodb_url(&self) -> &str {
+        &self.dynamodb_url
+    }
+
+    /// Where SQS listens.
+    #[must_use]
+    pub fn sqs_url(&self) -> &str {
+        &self.sqs_url
+    }
+
+    /// A client of the tables.
+    #[must_use]
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(credentials())
+            .http_client(Builder::new().build_http())
+            .endpoint_url(&self.dynamodb_url)
+            .build();
+        aws_sdk_dynamodb::Client::from_conf(config)
+    }
+
+    /// A client of the queues.
+    #[must_use]
+    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(credentials())
+            .http_client(Builder::new().build_http())
+            .endpoint_url(&self.sqs_url)
+            .build();
+        aws_sdk_sqs::Client::from_conf(config)
+    }
+
+    /// Ends both servers, after the requests in progress.
+    pub async fn shut_down(mut self) {
+        drop(self.stop);
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+fn credentials() -> Credentials {
+    Credentials::new("local", "local", None, None, "local")
+}
+
+async fn listen() -> Result<(TcpListener, String), StartError> {
+    let failed = |error| StartError::Io("no loopback port is free".to_owned(), error);
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    Ok((listener, format!("http://{addr}")))
+}
+
+fn open(storage: &Storage) -> Result<(Option<File>, Database, sqs::Store), StartError> {
+    let tables = |error: dynoxide::DynoxideError| StartError::Tables(error.to_string());
+    let Storage::Directory(directory) = storage else {
+        return Ok((
+            None,
+            Database::memory().map_err(tables)?,
+            sqs::Store::memory()?,
+        ));
+    };
+    let failed = |error| StartError::Io(format!("{} cannot be used", directory.display()), error);
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    let lock = File::create(directory.join("lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(StartError::InUse(directory.clone())),
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    let file = directory.join("dynamodb.sqlite");
+    let database = Database::new(&file.to_string_lossy()).map_err(tables)?;
+    let queues = sqs::Store::file(&directory.join("sqs.sqlite"))?;
+    Ok((Some(lock), database, queues))
+}
+
+/// Removes what has expired, now and then, as the real services do at their leisure.
+async fn sweep(database: Database, server: sqs::Server, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while let Some(_tick) = stop.run_until_cancelled(ticks.tick()).await {
+        let database = database.clone();
+        match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "expired items could not be removed"),
+            Err(error) => tracing::warn!(%error, "expired items could not be removed"),
+        }
+        server.sweep();
+    }
+}

@@ -1,0 +1,153 @@
+//! Messages and batches of them: what they may be, and how they are shown.
+
+use std::ops::RangeInclusive;
+
+use md5::{Digest, Md5};
+use uuid::Uuid;
+
+use super::{
+    SqsError,
+    api::{BatchAnswer, Entry, Failed, NewMessage, ReceivedMessage, Sent, Successful},
+    queue::{ACCOUNT, Queue},
+    store::{Outgoing, StoredMessage},
+};
+
+/// The most bytes in a message, and in all messages of a batch together.
+pub(super) const MAX_BYTES: usize = 1024 * 1024;
+
+/// The most entries in a batch.
+const MAX_ENTRIES: usize = 10;
+
+pub(super) fn in_range(
+    name: &str,
+    value: i64,
+    range: RangeInclusive<i64>,
+) -> Result<i64, SqsError> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (from, to) = range.into_inner();
+    let message = format!("Value {value} for parameter {name} is invalid: {from} to {to}.");
+    Err(SqsError::InvalidParameter(message))
+}
+
+/// Whether a text is a name as queues and the entries of batches have them.
+pub(super) fn is_name(text: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (1..=80).contains(&text.len()) && text.chars().all(is_allowed)
+}
+
+pub(super) fn check_batch<E>(entries: &[Entry<E>]) -> Result<(), SqsError> {
+    if entries.is_empty() {
+        return Err(SqsError::EmptyBatch);
+    }
+    if entries.len() > MAX_ENTRIES {
+        return Err(SqsError::TooManyEntries(entries.len()));
+    }
+    if let Some(entry) = entries.iter().find(|entry| !is_name(&entry.id)) {
+        return Err(SqsError::InvalidEntryId(entry.id.clone()));
+    }
+    let mut ids: Vec<_> = entries.iter().map(|entry| &entry.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.len() < entries.len() {
+        return Err(SqsError::IdsNotDistinct);
+    }
+    Ok(())
+}
+
+/// Does the same with each entry of a batch; one that fails does not spoil the others.
+pub(super) fn each<E, A>(
+    entries: Vec<Entry<E>>,
+    mut action: impl FnMut(E) -> Result<A, SqsError>,
+) -> BatchAnswer<A> {
+    let mut answer = BatchAnswer {
+        successful: Vec::new(),
+        failed: Vec::new(),
+    };
+    for Entry { id, request } in entries {
+        match action(request) {
+            Ok(done) => answer.successful.push(Successful { id, answer: done }),
+            Err(error) => answer.failed.push(Failed {
+                id,
+                code: error.codes().1,
+                message: error.to_string(),
+                sender_fault: !matches!(error, SqsError::Storage(_)),
+            }),
+        }
+    }
+    answer
+}
+
+pub(super) fn new_message(
+    message: NewMessage,
+    queue: &Queue,
+) -> Result<(Outgoing, Sent), SqsError> {
+    let NewMessage {
+        body,
+        delay_seconds,
+        attributes,
+    } = message;
+    let delay = delay_seconds.unwrap_or_else(|| queue.number("DelaySeconds"));
+    let delay = in_range("DelaySeconds", delay, 0..=900)? * 1000;
+    let invalid = |text: String| Err(SqsError::InvalidParameter(text));
+    if body.is_empty() {
+        return Err(SqsError::MissingParameter("MessageBody"));
+    }
+    let limit = queue.number("MaximumMessageSize");
+    if i64::try_from(body.len()).unwrap_or(i64::MAX) > limit {
+        return invalid(format!(
+            "A message of this queue has at most {limit} bytes."
+        ));
+    }
+    if !attributes.is_empty() {
+        return invalid("Message attributes are not carried here.".to_owned());
+    }
+    // The service takes the characters that XML 1.0 does.
+    let is_allowed = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    if !body.chars().all(is_allowed) {
+        return Err(SqsError::InvalidMessageContents);
+    }
+    let message_id = Uuid::now_v7().to_string();
+    let sent = Sent {
+        message_id: message_id.clone(),
+        md5_of_message_body: md5_hex(&body),
+    };
+    Ok((
+        Outgoing {
+            message_id,
+            body,
+            delay,
+        },
+        sent,
+    ))
+}
+
+fn md5_hex(text: &str) -> String {
+    format!("{:032x}", u128::from_be_bytes(Md5::digest(text).into()))
+}
+
+/// A received message as it is shown, with the system attributes that are asked for.
+pub(super) fn show(message: StoredMessage, names: &[String]) -> ReceivedMessage {
+    let attributes = [
+        (
+            "ApproximateFirstReceiveTimestamp",
+            message.first_received_at.to_string(),
+        ),
+        ("ApproximateReceiveCount", message.receive_count.to_string()),
+        ("SenderId", ACCOUNT.to_owned()),
+        ("SentTimestamp", message.sent_at.to_string()),
+    ];
+    let is_wanted = |name: &str| names.iter().any(|wanted| wanted == "All" || wanted == name);
+    ReceivedMessage {
+        message_id: message.message_id,
+        receipt_handle: message.receipt,
+        md5_of_body: md5_hex(&message.body),
+        body: message.body,
+        attributes: attributes
+            .into_iter()
+            .filter(|(name, _)| is_wanted(name))
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    }
+}

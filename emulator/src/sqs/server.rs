@@ -1,0 +1,150 @@
+//! The HTTP side: which action is called, and how answers and errors look.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{SqsError, Store, messages::MAX_BYTES, store::Millis};
+
+/// A batch of a MiB in JSON, where a character may take six.
+const BODY_LIMIT: usize = 8 * MAX_BYTES;
+
+/// The embedded SQS.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) store: Store,
+    pub(super) url: String,
+    /// Wakes those who wait for a message.
+    pub(super) changed: Notify,
+    pub(super) stop: CancellationToken,
+}
+
+impl Server {
+    /// A server at this URL over these queues. Waits for messages end when `stop` is cancelled.
+    pub(crate) fn new(store: Store, url: String, stop: CancellationToken) -> Self {
+        let changed = Notify::new();
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                url,
+                changed,
+                stop,
+            }),
+        }
+    }
+
+    /// Its HTTP side.
+    pub(crate) fn router(&self) -> Router {
+        Router::new()
+            .fallback(serve)
+            .layer(DefaultBodyLimit::max(BODY_LIMIT))
+            .with_state(self.clone())
+    }
+
+    /// Deletes messages that have been kept for as long as their queue keeps them.
+    pub(crate) fn sweep(&self) {
+        if let Err(error) = self.expire() {
+            tracing::warn!(%error, "expired messages could not be removed");
+        }
+    }
+
+    fn expire(&self) -> Result<(), SqsError> {
+        for name in self.inner.store.names()? {
+            let queue = self.queue(&name)?;
+            let kept = queue.number("MessageRetentionPeriod") * 1000;
+            self.inner.store.expire(&name, now() - kept)?;
+        }
+        Ok(())
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a queue keeps its own time, as the service does"
+)]
+pub(super) fn now() -> Millis {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+async fn serve(State(server): State<Server>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers
+        .get("x-amz-target")
+        .and_then(|value| value.to_str().ok());
+    let action = target
+        .and_then(|target| target.strip_prefix("AmazonSQS."))
+        .unwrap_or_default();
+    let answer = match action {
+        "CreateQueue" => call(&body, |request| server.create_queue(request)),
+        "GetQueueUrl" => call(&body, |request| server.queue_url(&request)),
+        "ListQueues" => call(&body, |request| server.list_queues(&request)),
+        "SetQueueAttributes" => call(&body, |request| server.set_attributes(request)),
+        "GetQueueAttributes" => call(&body, |request| server.attributes(&request)),
+        "PurgeQueue" => call(&body, |request| server.purge(&request)),
+        "SendMessage" => call(&body, |request| server.send(request)),
+        "SendMessageBatch" => call(&body, |request| server.send_batch(request)),
+        "DeleteMessage" => call(&body, |request| server.delete(&request)),
+        "DeleteMessageBatch" => call(&body, |request| server.delete_batch(request)),
+        "ChangeMessageVisibility" => call(&body, |request| server.change_visibility(&request)),
+        "ChangeMessageVisibilityBatch" => {
+            call(&body, |request| server.change_visibility_batch(request))
+        }
+        "ReceiveMessage" => match serde_json::from_slice(&body) {
+            Ok(request) => server
+                .receive(request)
+                .await
+                .and_then(|answer| json(&answer)),
+            Err(error) => Err(error.into()),
+        },
+        unknown => Err(SqsError::InvalidAction(unknown.to_owned())),
+    };
+    answer.unwrap_or_else(IntoResponse::into_response)
+}
+
+fn call<R: DeserializeOwned, A: Serialize>(
+    body: &[u8],
+    action: impl FnOnce(R) -> Result<A, SqsError>,
+) -> Result<Response, SqsError> {
+    json(&action(serde_json::from_slice(body)?)?)
+}
+
+const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.0");
+
+fn json<A: Serialize>(answer: &A) -> Result<Response, SqsError> {
+    let body = serde_json::to_vec(answer)?;
+    Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response())
+}
+
+impl IntoResponse for SqsError {
+    fn into_response(self) -> Response {
+        let (shape, code) = self.codes();
+        let (status, fault) = match self {
+            Self::Storage(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Receiver"),
+            _ => (StatusCode::BAD_REQUEST, "Sender"),
+        };
+        let body = serde_json::json!({
+            "__type": format!("com.amazonaws.sqs#{shape}"),
+            "message": self.to_string(),
+        });
+        let mut response = (status, body.to_string()).into_response();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, MEDIA_TYPE);
+        if let Ok(value) = HeaderValue::from_str(&format!("{code};{fault}")) {
+            response.headers_mut().insert("x-amzn-query-error", value);
+        }
+        response
+    }
+}
