@@ -1,0 +1,79 @@
+//! The function `deliver`: delivery jobs in, POST requests out.
+//!
+//! A batch of jobs is worked at once, each job under its own deadline and its own panic guard, so
+//! that none can hurt another. What a job leaves behind is written once for the whole batch: the
+//! histories of its hooks, the jobs that are to come again, the deliveries that are given up.
+//!
+//! An endpoint's failure is an outcome, never an error of this function: the answer names exactly
+//! the messages that the queue is to hand out again, which are those that could not be read and
+//! those of which the next step could not be queued.
+
+mod attempt;
+mod batch;
+
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use shared::{
+    clock,
+    deliver::{client::DeliveryClient, schedule::RetrySchedule},
+    model::{DeliveryJob, QueueMessage},
+    queue::Queue,
+    store::Stores,
+};
+
+use crate::batch::Batch;
+
+/// What the handler works with.
+#[derive(Clone, Debug)]
+pub struct Deliver {
+    /// The hooks, and their histories.
+    pub stores: Stores,
+    /// Where jobs go that are to come again.
+    pub deliveries: Queue,
+    /// Where deliveries go that are given up.
+    pub dead_letters: Queue,
+    /// Makes the attempts.
+    pub client: DeliveryClient,
+    /// When there is another.
+    pub schedule: RetrySchedule,
+}
+
+/// A job and the message that it came in.
+#[derive(Clone, Debug)]
+struct Received {
+    message_id: String,
+    job: DeliveryJob,
+}
+
+impl Deliver {
+    /// Works a batch of messages. Never an error: what failed is named in the answer.
+    pub async fn handle(&self, event: SqsEvent) -> Result<SqsBatchResponse, lambda_runtime::Error> {
+        let mut received = Vec::with_capacity(event.records.len());
+        let mut failed = Vec::new();
+        for record in event.records {
+            let message_id = record.message_id.unwrap_or_default();
+            match QueueMessage::decode(record.body.as_deref().unwrap_or_default()) {
+                Ok(QueueMessage::Delivery(job)) => received.push(Received { message_id, job }),
+                // Perhaps a newer release can read it; else the redrive policy ends it.
+                Ok(QueueMessage::DeadLetter(_)) => {
+                    tracing::error!(message_id, "a dead letter came as a job");
+                    failed.push(message_id);
+                }
+                Err(error) => {
+                    tracing::error!(message_id, %error, "a message is no job");
+                    failed.push(message_id);
+                }
+            }
+        }
+        failed.extend(Batch::new(self, clock::now()).work(received).await);
+        let mut response = SqsBatchResponse::default();
+        response.batch_item_failures = failed
+            .into_iter()
+            .map(|message_id| {
+                let mut failure = BatchItemFailure::default();
+                failure.item_identifier = message_id;
+                failure
+            })
+            .collect();
+        Ok(response)
+    }
+}

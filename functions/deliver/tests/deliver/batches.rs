@@ -1,0 +1,192 @@
+//! A batch: its jobs run together, do not hurt each other, and are accounted for together.
+
+use shared::model::{DeadLetter, DeliveryJob, QueueMessage};
+use tokio::io::AsyncWriteExt;
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+
+use super::{
+    bench::{Bench, encoded, job},
+    receiver::{answering, closed, listener, read_request, requests, url},
+};
+
+#[tokio::test]
+async fn ten_jobs_of_one_hook_are_one_read_and_one_write() {
+    let server = answering(200).await;
+    let bench = Bench::new(&[*server.address()], "5s").await;
+    let hook = bench.hook(&server.uri()).await;
+    assert!(bench.work((0..10).map(|_| job(&hook))).await.is_empty());
+
+    assert_eq!(requests(&server).await.len(), 10);
+    let stats = bench.stats(&hook).await;
+    assert_eq!(
+        (stats.total_calls, stats.last_response_code),
+        (10, Some(200))
+    );
+    assert_eq!(bench.spy.requests("BatchGetItem").len(), 1);
+    assert_eq!(bench.spy.requests("UpdateItem").len(), 1);
+}
+
+#[tokio::test]
+async fn every_hook_of_a_batch_gets_its_own_outcome() {
+    let (good, bad) = (answering(200).await, answering(503).await);
+    let bench = Bench::new(&[*good.address(), *bad.address()], "5s").await;
+    let (well, ill) = (bench.hook(&good.uri()).await, bench.hook(&bad.uri()).await);
+    let jobs = [job(&well), job(&ill), job(&well), job(&ill), job(&well)];
+    assert!(bench.work(jobs).await.is_empty());
+
+    let (well, ill) = (bench.stats(&well).await, bench.stats(&ill).await);
+    assert_eq!((well.total_calls, well.last_response_code), (3, Some(200)));
+    assert_eq!((ill.total_calls, ill.last_response_code), (2, Some(503)));
+    assert_eq!(bench.count(&bench.deliveries).await, 2);
+    assert_eq!(bench.spy.requests("SendMessageBatch").len(), 1);
+}
+
+#[tokio::test]
+async fn counts_of_batches_at_the_same_time_add_up() {
+    let server = answering(200).await;
+    let bench = Bench::new(&[*server.address()], "5s").await;
+    let hook = bench.hook(&server.uri()).await;
+    let batch = || bench.work((0..10).map(|_| job(&hook)));
+    let (first, second, third) = tokio::join!(batch(), batch(), batch());
+    assert!([first, second, third].concat().is_empty());
+    assert_eq!(bench.stats(&hook).await.total_calls, 30);
+}
+
+#[tokio::test]
+async fn a_batch_of_none_is_done() {
+    let bench = Bench::new(&[], "5s").await;
+    assert!(bench.work([]).await.is_empty());
+    assert!(bench.spy.requests("BatchGetItem").is_empty());
+}
+
+#[tokio::test]
+async fn a_job_does_not_wait_for_the_one_before_it() {
+    let (first, first_addr) = listener().await;
+    let (second, second_addr) = listener().await;
+    let bench = Bench::new(&[first_addr, second_addr], "").await;
+    let hooks = [
+        bench.hook(&url(first_addr)).await,
+        bench.hook(&url(second_addr)).await,
+    ];
+    // The first endpoint answers only when the second has been called.
+    let endpoints = async {
+        let (mut slow, _) = first.accept().await.unwrap();
+        read_request(&mut slow).await;
+        let (mut fast, _) = second.accept().await.unwrap();
+        read_request(&mut fast).await;
+        for mut stream in [fast, slow] {
+            let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+        }
+    };
+    let (failed, ()) = tokio::join!(bench.work(hooks.iter().map(job)), endpoints);
+    assert!(failed.is_empty());
+    for hook in &hooks {
+        assert_eq!(bench.stats(hook).await.last_response_code, Some(204));
+    }
+    bench.assert_nothing_queued().await;
+}
+
+#[tokio::test]
+async fn what_is_no_job_fails_alone() {
+    let server = answering(200).await;
+    let bench = Bench::new(&[*server.address()], "5s").await;
+    let hook = bench.hook(&server.uri()).await;
+    let letter = DeadLetter {
+        job: job(&hook),
+        message: "The endpoint answered 500.".to_owned(),
+        status: Some(500),
+        failed_at: job(&hook).not_before,
+    };
+    let bodies = [
+        encoded(job(&hook)),
+        "this is no job".to_owned(),
+        String::new(),
+        encoded(job(&hook)).replace("delivery.v1", "delivery.v9"),
+        QueueMessage::DeadLetter(letter).encode().unwrap(),
+        encoded(job(&hook)),
+    ];
+    assert_eq!(bench.work_bodies(bodies).await, [1, 2, 3, 4]);
+    assert_eq!(requests(&server).await.len(), 2);
+    assert_eq!(bench.stats(&hook).await.total_calls, 2);
+    bench.assert_nothing_queued().await;
+}
+
+/// A log that panics when a delivery with this id is reported, in the midst of its attempt.
+struct Tripwire(&'static str);
+
+impl Subscriber for Tripwire {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "delivery"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut Trip(self.0));
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+struct Trip(&'static str);
+
+impl Visit for Trip {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        assert!(
+            field.name() != "delivery_id" || value != self.0,
+            "on purpose"
+        );
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+}
+
+#[tokio::test]
+async fn a_panic_in_one_attempt_fails_that_job_alone() {
+    let server = answering(200).await;
+    let bench = Bench::new(&[*server.address()], "5s").await;
+    let hook = bench.hook(&server.uri()).await;
+    let named = |delivery_id: &str| DeliveryJob {
+        delivery_id: delivery_id.to_owned(),
+        ..job(&hook)
+    };
+    // The test and the attempts share one thread, and so the log.
+    let log = tracing::subscriber::set_default(Tripwire("cursed"));
+    let failed = bench
+        .work([named("before"), named("cursed"), named("after")])
+        .await;
+    drop(log);
+    assert_eq!(failed, [1]);
+    assert_eq!(bench.stats(&hook).await.total_calls, 2);
+    bench.assert_nothing_queued().await;
+}
+
+#[tokio::test]
+async fn a_history_that_cannot_be_written_repeats_no_request() {
+    let server = answering(200).await;
+    let down = closed().await;
+    let bench = Bench::new(&[*server.address(), down], "5s").await;
+    let hooks = [
+        bench.hook(&server.uri()).await,
+        bench.hook(&url(down)).await,
+    ];
+    let table = bench.aws.dynamodb().delete_table();
+    let deleted = table.table_name("test-hook-state").send().await;
+    deleted.unwrap();
+    assert!(bench.work(hooks.iter().map(job)).await.is_empty());
+    assert_eq!(requests(&server).await.len(), 1);
+    assert_eq!(bench.count(&bench.deliveries).await, 1);
+}

@@ -1,0 +1,138 @@
+//! The worker trusts the table, not the job: what became of a hook while a delivery waited.
+
+use rstest::rstest;
+use shared::model::{DeliveryJob, Hook, HookRef, Scope};
+
+use super::{
+    bench::{ACADEMY, Bench, job},
+    receiver::{answering, requests},
+};
+
+#[tokio::test]
+async fn a_deleted_hook_is_not_called_and_its_job_is_gone() {
+    let server = answering(200).await;
+    let bench = Bench::new(&[*server.address()], "5s").await;
+    let deleted = bench.hook(&server.uri()).await;
+    assert!(bench.stores.hooks.delete(&deleted).await.unwrap());
+    assert!(bench.work([job(&deleted)]).await.is_empty());
+
+    assert!(requests(&server).await.is_empty());
+    bench.assert_nothing_queued().await;
+    let state = bench.stores.states.get(deleted.id).await.unwrap();
+    assert!(state.is_none(), "{state:?}");
+}
+
+#[tokio::test]
+async fn a_hook_deleted_during_its_attempt_stays_deleted() {
+    let (listener, addr) = super::receiver::listener().await;
+    let bench = Bench::new(&[addr], "").await;
+    let hook = bench.hook(&super::receiver::url(addr)).await;
+    let endpoint = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        super::receiver::read_request(&mut stream).await;
+        assert!(bench.stores.hooks.delete(&hook).await.unwrap());
+        // Closed without an answer.
+    };
+    let (failed, ()) = tokio::join!(bench.work([job(&hook)]), endpoint);
+    assert!(failed.is_empty());
+    assert!(bench.stores.states.get(hook.id).await.unwrap().is_none());
+    // Its owner still learns what became of the delivery.
+    assert_eq!(bench.next_letter().await.job.hook, HookRef::from(&hook));
+}
+
+#[tokio::test]
+async fn a_changed_target_is_called_at_its_new_address() {
+    let (old, new) = (answering(200).await, answering(200).await);
+    let bench = Bench::new(&[*old.address(), *new.address()], "5s").await;
+    let hook = bench.hook(&old.uri()).await;
+    bench
+        .change(&hook, |hook| {
+            hook.subscription.target = new.uri().try_into().unwrap();
+        })
+        .await;
+    assert!(bench.work([job(&hook)]).await.is_empty());
+    assert!(requests(&old).await.is_empty());
+    assert_eq!(requests(&new).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_hook_that_hears_another_event_now_is_not_called() {
+    let server = answering(200).await;
+    let bench = Bench::new(&[*server.address()], "5s").await;
+    let hook = bench.hook(&server.uri()).await;
+    bench
+        .change(&hook, |hook| {
+            hook.subscription.event = "cohort_user.added".to_owned();
+        })
+        .await;
+    assert!(bench.work([job(&hook)]).await.is_empty());
+    assert!(requests(&server).await.is_empty());
+    bench.assert_nothing_queued().await;
+    assert_eq!(bench.stats(&hook).await.total_calls, 0);
+}
+
+/// An event of an academy, or of none, meets a hook that has moved from one scope to another while
+/// the delivery waited: how often it is called.
+#[rstest]
+#[case::became_a_superadmin(ACADEMY, "*", Some(ACADEMY), 1)]
+#[case::was_a_superadmin_and_it_is_its_own_academy("*", ACADEMY, Some(ACADEMY), 1)]
+#[case::was_a_superadmin_and_it_is_anothers("*", ACADEMY, Some("uptown-campus"), 0)]
+#[case::was_a_superadmin_and_it_is_the_platforms("*", ACADEMY, None, 0)]
+#[tokio::test]
+async fn a_hook_that_has_moved_is_called_if_it_still_hears_the_event(
+    #[case] from: &str,
+    #[case] to: &str,
+    #[case] academy: Option<&str>,
+    #[case] calls: usize,
+) {
+    let server = answering(200).await;
+    let bench = Bench::new(&[*server.address()], "5s").await;
+    let scope = |key: &str| Scope::from(key.to_owned());
+    let hook = bench.hook_in(scope(from), ACADEMY, &server.uri()).await;
+    let queued = DeliveryJob {
+        academy: academy.map(str::to_owned),
+        ..job(&hook)
+    };
+    let hooks = &bench.stores.hooks;
+    let moved = hooks.move_all(ACADEMY, &scope(from), &scope(to)).await;
+    assert_eq!(moved.unwrap(), 1);
+    assert!(bench.work([queued]).await.is_empty());
+
+    assert_eq!(requests(&server).await.len(), calls);
+    let total_calls = bench.stats(&hook).await.total_calls;
+    assert_eq!(usize::try_from(total_calls).unwrap(), calls);
+    bench.assert_nothing_queued().await;
+}
+
+#[tokio::test]
+async fn the_hooks_are_read_again_for_every_batch() {
+    let (old, new) = (answering(500).await, answering(200).await);
+    let bench = Bench::new(&[*old.address(), *new.address()], "1s").await;
+    let hook: Hook = bench.hook(&old.uri()).await;
+    assert!(bench.work([job(&hook)]).await.is_empty());
+    bench
+        .change(&hook, |hook| {
+            hook.subscription.target = new.uri().try_into().unwrap();
+        })
+        .await;
+    let again = bench.next_job().await;
+    assert!(bench.work([again]).await.is_empty());
+    assert_eq!(requests(&old).await.len(), 1);
+    assert_eq!(requests(&new).await.len(), 1);
+    let stats = bench.stats(&hook).await;
+    assert_eq!(
+        (stats.total_calls, stats.last_response_code),
+        (2, Some(200))
+    );
+}
+
+#[tokio::test]
+async fn without_the_table_every_due_job_comes_again_uncalled() {
+    let server = answering(200).await;
+    let bench = Bench::new(&[*server.address()], "5s").await;
+    let hook = bench.hook(&server.uri()).await;
+    let table = bench.aws.dynamodb().delete_table().table_name("test-hooks");
+    table.send().await.unwrap();
+    assert_eq!(bench.work([job(&hook), job(&hook)]).await, [0, 1]);
+    assert!(requests(&server).await.is_empty());
+}

@@ -1,0 +1,20 @@
+//! The Lambda function `errors`.
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use errors::Errors;
+use lambda_runtime::{LambdaEvent, service_fn};
+use shared::{
+    aws, config,
+    store::Stores,
+    telemetry::{self, Format},
+};
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    telemetry::init(Format::Json, "info");
+    let tables = config::tables(&[config::HOOK_ERRORS_TABLE])?;
+    let dynamodb = aws_sdk_dynamodb::Client::new(&aws::sdk_config().await);
+    let errors = Errors::new(Stores::new(&dynamodb, &tables).errors);
+    let handler = |event: LambdaEvent<SqsEvent>| errors.handle(event.payload);
+    lambda_runtime::run(service_fn(handler)).await
+}

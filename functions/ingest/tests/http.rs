@@ -1,0 +1,486 @@
+//! The function over HTTP, on the embedded tables and queue: what is accepted, and what is then in
+//! the queue.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what the tests share fails the test that called it"
+)]
+
+use std::{collections::BTreeSet, time::Duration};
+
+use axum::http::Method;
+use ingest::Ingest;
+use serde_json::{Value, json};
+use shared::{
+    model::{
+        DeliveryJob, Hook, HookId, HookStats, QueueMessage, Scope, Subscription, Target, User,
+    },
+    queue::Queue,
+    store::{Claim, StoredState},
+};
+use testing::{Api, DOWNTOWN, MIAMI, PLATFORM, ROOT, STUDENT, World, user};
+
+const ADDED: &str = "cohort_user.added";
+const LEAD: &str = "form_entry.added";
+
+struct Function {
+    world: World,
+    queue_url: String,
+    /// As the publisher calls it.
+    api: Api,
+}
+
+impl Function {
+    async fn start() -> Self {
+        let world = World::start().await;
+        let queue = world.aws.sqs().create_queue().queue_name("deliveries");
+        let queue_url = queue.send().await.unwrap().queue_url.unwrap();
+        let api = Self::over(&world, queue_url.clone());
+        Self {
+            world,
+            queue_url,
+            api,
+        }
+    }
+
+    fn over(world: &World, queue_url: String) -> Api {
+        let queue = Queue::new(world.aws.sqs(), queue_url);
+        Api::new(ingest::service(Ingest::new(world.stores.clone(), queue))).of(PLATFORM)
+    }
+
+    /// The function with a queue that takes nothing.
+    fn without_queue(&self) -> Api {
+        Self::over(&self.world, self.queue_url.replace("deliveries", "gone"))
+    }
+
+    async fn hook(&self, id: u64, owner: &str, event: &str) {
+        self.hooks([(id, owner, event)]).await;
+    }
+
+    async fn hooks(&self, hooks: impl IntoIterator<Item = (u64, &str, &str)>) {
+        let now = "2025-01-15T10:30:00Z".parse().unwrap();
+        let stored: Vec<_> = hooks
+            .into_iter()
+            .map(|(id, owner, event)| {
+                let hook = Hook {
+                    id: HookId::new(id).unwrap(),
+                    scope: Scope::of_owner(owner, owner == ROOT),
+                    owner: owner.to_owned(),
+                    subscription: Subscription {
+                        event: event.to_owned(),
+                        target: Target::parse("https://a.com/x").unwrap(),
+                        service_id: None,
+                    },
+                    created_at: now,
+                    updated_at: now,
+                };
+                let state = StoredState::new(&hook, HookStats::default(), None);
+                (hook, state)
+            })
+            .collect();
+        self.world.stores.hooks.import(&stored).await.unwrap();
+    }
+
+    async fn publish(&self, body: &Value) -> testing::Answer {
+        self.api.post("event", body).await
+    }
+
+    /// Takes everything out of the queue.
+    async fn jobs(&self) -> Vec<DeliveryJob> {
+        let sqs = self.world.aws.sqs();
+        let mut jobs = Vec::new();
+        loop {
+            let request = sqs.receive_message().queue_url(&self.queue_url);
+            let received = request.max_number_of_messages(10).send().await.unwrap();
+            let messages = received.messages.unwrap_or_default();
+            if messages.is_empty() {
+                return jobs;
+            }
+            for message in messages {
+                match QueueMessage::decode(&message.body.unwrap()).unwrap() {
+                    QueueMessage::Delivery(job) => jobs.push(job),
+                    QueueMessage::DeadLetter(_) => unreachable!("nothing fails here"),
+                }
+            }
+        }
+    }
+
+    /// The hooks in the queue, ascending.
+    async fn queued(&self) -> Vec<u64> {
+        let mut ids: Vec<_> = self
+            .jobs()
+            .await
+            .iter()
+            .map(|job| job.hook.id.get())
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+}
+
+fn event(name: &str, academy: impl Into<Value>) -> Value {
+    json!({"event": name, "academy": academy.into(), "payload": {"id": 1}})
+}
+
+fn event_with_id(id: &str) -> Value {
+    json!({"event": ADDED, "academy": DOWNTOWN, "payload": {"id": 1}, "id": id})
+}
+
+#[tokio::test]
+async fn an_event_becomes_one_job_for_each_hook_with_the_payloads_own_bytes() {
+    let function = Function::start().await;
+    function.hook(3, DOWNTOWN, ADDED).await;
+    let payload =
+        "{ \"price\": 299.00,\t\"a\":1, \"a\":2, \"big\":12345678901234567890,\"u\":\"\\u00e9é\" }";
+    let body = format!(
+        r#" {{"payload":{payload}, "academy":"downtown-campus", "event":"{ADDED}", "id":"e-1"}} "#
+    );
+    let answer = function
+        .api
+        .call(Method::POST, "event", body)
+        .await
+        .expect(202);
+    assert_eq!(
+        answer,
+        json!({"id": "e-1", "event": ADDED, "deliveries": 1})
+    );
+    let jobs = function.jobs().await;
+    let [job] = jobs.as_slice() else {
+        unreachable!("one hook, one job")
+    };
+    assert_eq!(job.payload.get(), payload);
+    assert_eq!(
+        (job.event.as_str(), job.event_id.as_str(), job.attempt),
+        (ADDED, "e-1", 1)
+    );
+    assert_eq!(
+        (job.academy.as_deref(), job.hook.owner.as_str()),
+        (Some(DOWNTOWN), DOWNTOWN)
+    );
+    assert_eq!(job.not_before, job.accepted_at);
+}
+
+#[tokio::test]
+async fn only_publishers_and_superadmins_publish() {
+    let function = Function::start().await;
+    for caller in [DOWNTOWN, STUDENT] {
+        let refused = function
+            .api
+            .of(caller)
+            .post("event", &event(ADDED, DOWNTOWN))
+            .await
+            .expect(403);
+        assert_eq!(refused["slug"], "permission-denied");
+    }
+    function
+        .api
+        .with("Token nobody")
+        .post("event", &event(ADDED, DOWNTOWN))
+        .await
+        .expect(401);
+    function
+        .api
+        .of(ROOT)
+        .post("event", &event(ADDED, DOWNTOWN))
+        .await
+        .expect(202);
+    assert_eq!(
+        function.api.get("event").await.expect(405)["slug"],
+        "method-not-allowed"
+    );
+}
+
+#[tokio::test]
+async fn an_event_is_for_its_academys_hooks_and_those_of_superadmins() {
+    let function = Function::start().await;
+    function
+        .hooks([
+            (1, DOWNTOWN, ADDED),
+            (2, MIAMI, ADDED),
+            (3, ROOT, ADDED),
+            (4, STUDENT, ADDED),
+            (5, DOWNTOWN, LEAD),
+        ])
+        .await;
+    // Whoever is inactive still hears.
+    let inactive = User {
+        is_active: false,
+        ..user(DOWNTOWN)
+    };
+    function
+        .world
+        .stores
+        .identities
+        .put_user(&inactive)
+        .await
+        .unwrap();
+    for (academy, hooks) in [
+        (json!(DOWNTOWN), vec![1, 3]),
+        (json!(1), vec![1, 3]),
+        (json!(MIAMI), vec![2, 3]),
+        (json!(null), vec![3]),
+    ] {
+        let accepted = function
+            .publish(&event(ADDED, academy.clone()))
+            .await
+            .expect(202);
+        assert_eq!(accepted["deliveries"], hooks.len(), "{academy}");
+        assert_eq!(function.queued().await, hooks, "{academy}");
+    }
+    // A superadmin no more, though its hooks have not been moved yet.
+    let former = User {
+        is_superuser: false,
+        ..user(ROOT)
+    };
+    function
+        .world
+        .stores
+        .identities
+        .put_user(&former)
+        .await
+        .unwrap();
+    assert_eq!(
+        function.publish(&event(ADDED, DOWNTOWN)).await.expect(202)["deliveries"],
+        1
+    );
+    assert_eq!(function.queued().await, [1]);
+}
+
+#[tokio::test]
+async fn a_list_is_answered_in_order_and_a_bad_item_spoils_no_other() {
+    let function = Function::start().await;
+    function.hook(1, DOWNTOWN, ADDED).await;
+    let list = json!([
+        event(ADDED, DOWNTOWN), event("x.y", DOWNTOWN), event(ADDED, "nowhere"), {"event": ADDED}, 7,
+        event(LEAD, DOWNTOWN), event(ADDED, 99), event(ADDED, 1),
+    ]);
+    let answers = function.publish(&list).await.expect(202);
+    let told = |answer: &Value| match &answer["slug"] {
+        Value::Null => answer["deliveries"].to_string(),
+        slug => slug.as_str().unwrap().to_owned(),
+    };
+    let told: Vec<_> = answers.as_array().unwrap().iter().map(told).collect();
+    let wanted = [
+        "1",
+        "invalid-event",
+        "invalid-academy",
+        "validation-error",
+        "validation-error",
+        "0",
+        "invalid-academy",
+        "1",
+    ];
+    assert_eq!(told, wanted);
+    assert_eq!(function.queued().await, [1, 1]);
+    assert_eq!(function.publish(&json!([])).await.expect(202), json!([]));
+    let many = json!(vec![event(ADDED, DOWNTOWN); 101]);
+    assert_eq!(
+        function.publish(&many).await.expect(400)["slug"],
+        "too-many-events"
+    );
+    assert_eq!(function.queued().await, Vec::<u64>::new());
+    assert_eq!(
+        function
+            .publish(&json!(vec![event(LEAD, DOWNTOWN); 100]))
+            .await
+            .expect(202)
+            .as_array()
+            .unwrap()
+            .len(),
+        100
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_single_event_is_its_answer() {
+    let function = Function::start().await;
+    for (body, status, slug) in [
+        (event("x.y", DOWNTOWN), 400, "invalid-event"),
+        (event(ADDED, "nowhere"), 400, "invalid-academy"),
+        (event(ADDED, 99), 400, "invalid-academy"),
+        (json!({}), 400, "validation-error"),
+        (json!("text"), 400, "validation-error"),
+        (
+            json!({"event": ADDED, "academy": null, "payload": null}),
+            400,
+            "validation-error",
+        ),
+        (
+            json!({"event": ADDED, "academy": null, "payload": 1, "id": "i".repeat(65)}),
+            400,
+            "validation-error",
+        ),
+        (
+            json!({"event": ADDED, "academy": null, "payload": "x".repeat(256 * 1024)}),
+            413,
+            "payload-too-large",
+        ),
+    ] {
+        assert_eq!(function.publish(&body).await.expect(status)["slug"], slug);
+    }
+    let list = json!([{"event": ADDED, "academy": null, "payload": "x".repeat(256 * 1024)}]);
+    assert_eq!(
+        function.publish(&list).await.expect(202)[0]["status_code"],
+        413
+    );
+    let post = async |body: String| function.api.call(Method::POST, "event", body).await;
+    assert_eq!(
+        post("{bad".to_owned()).await.expect(400)["slug"],
+        "parse-error"
+    );
+    assert_eq!(
+        post(String::new()).await.expect(400)["event"],
+        json!(["This field is required."])
+    );
+    assert_eq!(
+        post("x".repeat(4 * 1024 * 1024 + 1)).await.expect(413)["slug"],
+        "body-too-large"
+    );
+    assert_eq!(function.queued().await, Vec::<u64>::new());
+}
+
+#[tokio::test]
+async fn an_id_is_published_once_and_answered_as_the_first_time() {
+    let function = Function::start().await;
+    function.hook(1, DOWNTOWN, ADDED).await;
+    let first = function.publish(&event_with_id("e-1")).await.expect(202);
+    function.hook(2, DOWNTOWN, ADDED).await;
+    // The same id is the same event, whatever else is said of it.
+    let again = json!({"event": LEAD, "academy": null, "payload": [], "id": "e-1"});
+    assert_eq!(function.publish(&again).await.expect(202), first);
+    assert_eq!(function.queued().await, [1]);
+    // Another publisher's is another event.
+    let others = function
+        .api
+        .of(ROOT)
+        .post("event", &event_with_id("e-1"))
+        .await
+        .expect(202);
+    assert_eq!(others["deliveries"], 2);
+    // A bad event takes no id.
+    let bad = json!({"event": "x.y", "academy": null, "payload": 1, "id": "e-2"});
+    function.publish(&bad).await.expect(400);
+    function.jobs().await;
+    let list = json!([
+        event_with_id("e-2"),
+        event_with_id("e-3"),
+        event_with_id("e-2")
+    ]);
+    let answers = function.publish(&list).await.expect(202);
+    assert_eq!(answers[0], answers[2]);
+    assert_eq!(function.queued().await, [1, 1, 2, 2]);
+}
+
+#[tokio::test]
+async fn of_many_requests_with_one_id_at_the_same_time_one_publishes() {
+    let function = Function::start().await;
+    function.hook(1, DOWNTOWN, ADDED).await;
+    let body = event_with_id("e-1");
+    let requests = (0..8).map(|_| function.publish(&body));
+    let answers = futures_util::future::join_all(requests).await;
+    let distinct: BTreeSet<String> = answers.iter().map(|a| a.expect(202).to_string()).collect();
+    assert_eq!(distinct.len(), 1);
+    assert_eq!(function.queued().await, [1]);
+}
+
+#[tokio::test]
+async fn an_id_that_is_being_published_is_told_to_come_again() {
+    let function = Function::start().await;
+    let claims = &function.world.stores.claims;
+    let claimed = claims
+        .claim(PLATFORM, "e-1", shared::clock::now())
+        .await
+        .unwrap();
+    assert!(matches!(claimed, Claim::Granted { .. }));
+    let busy = function.publish(&event_with_id("e-1")).await.expect(503);
+    assert_eq!(busy["slug"], "event-in-progress");
+    // When the lease has run out, whoever held it is taken for dead.
+    let later = shared::clock::now() + Duration::from_secs(31);
+    let taken = claims.claim(PLATFORM, "e-1", later).await.unwrap();
+    assert!(matches!(taken, Claim::Granted { .. }));
+}
+
+#[tokio::test]
+async fn without_a_queue_nothing_is_claimed_and_sending_again_works() {
+    let function = Function::start().await;
+    function.hook(1, DOWNTOWN, ADDED).await;
+    let broken = function.without_queue();
+    for body in [
+        event_with_id("e-1"),
+        event(ADDED, DOWNTOWN),
+        json!([event_with_id("e-2")]),
+    ] {
+        let answer = broken.post("event", &body).await;
+        assert_eq!(answer.expect(503)["slug"], "event-not-queued");
+        assert_eq!(answer.0.headers()["retry-after"], "1");
+    }
+    let list = json!([event_with_id("e-1"), event_with_id("e-2")]);
+    let answers = function.publish(&list).await.expect(202);
+    assert_eq!(
+        (&answers[0]["deliveries"], &answers[1]["deliveries"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(function.queued().await, [1, 1]);
+    // What needs no queue is accepted without one.
+    assert_eq!(
+        broken
+            .post("event", &event(LEAD, DOWNTOWN))
+            .await
+            .expect(202)["deliveries"],
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_thousand_hooks_get_a_job_each() {
+    let function = Function::start().await;
+    function
+        .hooks((1..=1_000).map(|id| (id, DOWNTOWN, ADDED)))
+        .await;
+    let large = json!({"event": ADDED, "academy": DOWNTOWN, "payload": "x".repeat(20_000)});
+    assert_eq!(
+        function.publish(&large).await.expect(202)["deliveries"],
+        1_000
+    );
+    let jobs = function.jobs().await;
+    let deliveries: BTreeSet<_> = jobs.iter().map(|job| &job.delivery_id).collect();
+    let hooks: BTreeSet<_> = jobs.iter().map(|job| job.hook.id).collect();
+    assert_eq!(
+        (jobs.len(), deliveries.len(), hooks.len()),
+        (1_000, 1_000, 1_000)
+    );
+}
+
+#[tokio::test]
+async fn every_event_file_is_answered_as_its_name_says() {
+    let function = Function::start().await;
+    function
+        .world
+        .add(&user(PLATFORM), "demo-publisher-token", None)
+        .await;
+    function
+        .hook(1, DOWNTOWN, "assignment.assignment_created")
+        .await;
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/ingest");
+    let mut seen = Vec::new();
+    for file in std::fs::read_dir(directory).unwrap() {
+        let file = file.unwrap().path();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (parts, body) = lambda_http::request::from_str(&text).unwrap().into_parts();
+        let body = axum::body::Body::from(body.to_vec());
+        let answer = function
+            .api
+            .send(axum::http::Request::from_parts(parts, body))
+            .await
+            .expect(202);
+        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        let told = answer.as_array().map_or(1, Vec::len);
+        seen.push((name, told));
+    }
+    seen.sort();
+    assert_eq!(
+        seen,
+        [("publish".to_owned(), 1), ("publish-list".to_owned(), 3)]
+    );
+    assert!(!function.queued().await.is_empty());
+}

@@ -1,0 +1,282 @@
+//! Subscriptions: list, create, get, update, delete.
+
+use std::collections::HashMap;
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value, json};
+use shared::{
+    catalog, clock,
+    http::{
+        ApiError, Body, Caller, Field, FieldErrors, HookPath, Page, PageLinks, Params, TextField,
+        json_body, object,
+    },
+    model::{Hook, HookId, HookStats, HookView, MAX_TARGET_CHARS, Scope, Subscription, Target},
+    store::{StoreError, StoredState},
+};
+
+use crate::{
+    Manage,
+    filter::{HookFilter, HookOrder},
+    owner::{self, Owner},
+};
+
+const EVENT: TextField = TextField {
+    name: "event",
+    max_chars: 64,
+    required: true,
+    may_be_blank: false,
+};
+const TARGET: TextField = TextField {
+    name: "target",
+    max_chars: MAX_TARGET_CHARS,
+    required: true,
+    may_be_blank: false,
+};
+const SERVICE_ID: TextField = TextField {
+    name: "service_id",
+    max_chars: 64,
+    required: false,
+    may_be_blank: true,
+};
+
+/// `GET hook/subscribe`.
+pub(crate) async fn list(
+    State(manage): State<Manage>,
+    Caller(principal): Caller,
+    params: Params,
+    links: PageLinks,
+) -> Result<Response, ApiError> {
+    let stores = &manage.stores;
+    let filter = HookFilter::of_list(&params);
+    let owner = Owner::listed(&principal, &params, &stores.identities).await?;
+    let mut hooks = owner
+        .hooks(&stores.hooks, filter.event_names().as_deref())
+        .await?;
+    hooks.retain(|hook| filter.wants(hook));
+    let count = hooks.len();
+
+    // The histories stand in another table: read for the page alone, unless the order needs all.
+    let order = HookOrder::of(&params);
+    let page = Page::of(&params);
+    let mut stats = HashMap::new();
+    if order.needs_stats() {
+        stats = manage.stats(hooks.iter().map(|hook| hook.id)).await?;
+    }
+    let view = |hook: &Hook| hook.view(stats.get(&hook.id).copied().unwrap_or_default());
+    let mut views: Vec<HookView> = hooks.iter().map(view).collect();
+    order.sort(&mut views);
+    let mut views = page.cut(views);
+    if !order.needs_stats() {
+        stats = manage.stats(views.iter().map(|view| view.id)).await?;
+        for view in &mut views {
+            view.stats = stats.get(&view.id).copied().unwrap_or_default();
+        }
+    }
+    Ok(page.answer(count, views, &links))
+}
+
+/// `POST hook/subscribe`.
+pub(crate) async fn create(
+    State(manage): State<Manage>,
+    Caller(principal): Caller,
+    body: Body,
+) -> Result<(StatusCode, Json<HookView>), ApiError> {
+    let draft = manage.draft(&object(json_body(&body.headers, &body.bytes)?)?)?;
+    if !principal.may_subscribe() {
+        return Err(ApiError::NotAnAcademy);
+    }
+    let user = &principal.user;
+    let scope = Scope::of_owner(&user.username, user.is_superuser);
+    let subscription = draft.into_subscription(None);
+    let hook = manage
+        .stores
+        .hooks
+        .create(scope, &user.username, subscription, clock::now())
+        .await?;
+    tracing::info!(
+        hook_id = hook.id.get(),
+        event = hook.subscription.event,
+        "subscribed"
+    );
+    Ok((StatusCode::CREATED, Json(hook.view(HookStats::default()))))
+}
+
+/// `GET hook/subscribe/{id}`.
+pub(crate) async fn get(
+    State(manage): State<Manage>,
+    Caller(principal): Caller,
+    path: HookPath,
+) -> Result<Json<HookView>, ApiError> {
+    let found = match path.id {
+        Some(id) => manage.stores.hooks.get_with_state(id).await?,
+        None => None,
+    };
+    let (hook, state) = found.unzip();
+    let view = owner::visible(hook, &principal)
+        .zip(state)
+        .map(|(hook, state)| hook.view(state.stats));
+    view.map(Json).ok_or(ApiError::HookNotFound(path.number))
+}
+
+/// `PUT hook/subscribe/{id}`: event and target are replaced, and `service_id` if it is there.
+pub(crate) async fn update(
+    State(manage): State<Manage>,
+    Caller(principal): Caller,
+    path: HookPath,
+    body: Body,
+) -> Result<Json<HookView>, ApiError> {
+    let hooks = &manage.stores.hooks;
+    let not_found = || ApiError::HookToUpdateNotFound(path.number.clone());
+    let body = json_body(&body.headers, &body.bytes)?;
+    let mut hook = owner::find(hooks, path.id, &principal)
+        .await?
+        .ok_or_else(not_found)?;
+    let draft = manage.draft(&object(body)?)?;
+    if !principal.may_subscribe() {
+        return Err(ApiError::NotAnAcademy);
+    }
+    // Another request may move the hook between our reading and our writing: then ours comes after.
+    for _ in 0..3 {
+        let service_id = hook.subscription.service_id.clone();
+        let subscription = draft.clone().into_subscription(service_id);
+        let changed = Hook {
+            subscription,
+            updated_at: clock::now(),
+            ..hook.clone()
+        };
+        if hooks.replace(&hook, &changed).await? {
+            let stats = manage.stats([changed.id]).await?;
+            return Ok(Json(
+                changed.view(stats.get(&changed.id).copied().unwrap_or_default()),
+            ));
+        }
+        hook = owner::find(hooks, path.id, &principal)
+            .await?
+            .ok_or_else(not_found)?;
+    }
+    Err(ApiError::Conflict(hook.id))
+}
+
+/// `DELETE hook/subscribe/{id}`.
+pub(crate) async fn delete(
+    State(manage): State<Manage>,
+    Caller(principal): Caller,
+    path: HookPath,
+) -> Result<Response, ApiError> {
+    let hooks = &manage.stores.hooks;
+    for _ in 0..3 {
+        let Some(hook) = owner::find(hooks, path.id, &principal).await? else {
+            return Ok(unsubscribed(0));
+        };
+        if hooks.delete(&hook).await? {
+            tracing::info!(hook_id = hook.id.get(), "unsubscribed");
+            return Ok(unsubscribed(1));
+        }
+    }
+    Err(path.id.map_or(ApiError::UnknownPath, ApiError::Conflict))
+}
+
+/// `DELETE hook/subscribe?…`.
+pub(crate) async fn delete_many(
+    State(manage): State<Manage>,
+    Caller(principal): Caller,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let stores = &manage.stores;
+    let filter = HookFilter::of_deletion(&params);
+    if filter.is_empty() {
+        return Err(ApiError::DeletionWithoutFilter);
+    }
+    let owner = Owner::deleted(&principal, &params, &stores.identities).await?;
+    let mut hooks = owner
+        .hooks(&stores.hooks, filter.event_names().as_deref())
+        .await?;
+    hooks.retain(|hook| filter.wants(hook));
+    let deleted = stores.hooks.delete_all(&hooks).await?;
+    tracing::info!(hooks = deleted, "unsubscribed");
+    Ok(unsubscribed(deleted))
+}
+
+fn unsubscribed(hooks: usize) -> Response {
+    Json(json!({"details": format!("Unsubscribed from {hooks} hooks")})).into_response()
+}
+
+/// A subscription as it was sent.
+#[derive(Clone)]
+struct Draft {
+    event: &'static str,
+    target: Target,
+    service_id: Field,
+}
+
+impl Draft {
+    /// The subscription; without a `service_id` in it, the present one stays.
+    fn into_subscription(self, present: Option<String>) -> Subscription {
+        Subscription {
+            event: self.event.to_owned(),
+            target: self.target,
+            service_id: match self.service_id {
+                Field::Absent => present,
+                Field::Null => None,
+                Field::Text(text) => Some(text),
+            },
+        }
+    }
+}
+
+impl Manage {
+    /// Reads a subscription: first all fields, then whether there is such an event.
+    fn draft(&self, body: &Map<String, Value>) -> Result<Draft, ApiError> {
+        let mut errors = FieldErrors::default();
+        let event = EVENT.read(body.get(EVENT.name), &mut errors);
+        let target = TARGET.read(body.get(TARGET.name), &mut errors);
+        let target = self.target(&target, &mut errors);
+        let service_id = SERVICE_ID.read(body.get(SERVICE_ID.name), &mut errors);
+        match (event, target) {
+            (Field::Text(event), Some(target)) if errors.is_empty() => {
+                let known = catalog::find(&event).ok_or(ApiError::UnknownEvent(event))?;
+                Ok(Draft {
+                    event: known.name,
+                    target,
+                    service_id,
+                })
+            }
+            _ => Err(ApiError::Fields(errors)),
+        }
+    }
+
+    fn target(&self, field: &Field, errors: &mut FieldErrors) -> Option<Target> {
+        // Of a text with a null character, or of none, there is nothing more to say.
+        let text = match field {
+            Field::Text(text) if !text.is_empty() && !text.contains('\0') => text,
+            _ => return None,
+        };
+        let target = match Target::parse(text) {
+            Ok(target) => target,
+            Err(invalid) => {
+                errors.add(TARGET.name, invalid.to_string());
+                return None;
+            }
+        };
+        if let Err(refused) = self.guard.check(target.url()) {
+            errors.add(TARGET.name, refused.to_string());
+            return None;
+        }
+        Some(target)
+    }
+
+    async fn stats(
+        &self,
+        ids: impl IntoIterator<Item = HookId>,
+    ) -> Result<HashMap<HookId, HookStats>, StoreError> {
+        let ids: Vec<_> = ids.into_iter().collect();
+        let states = self.stores.states.get_many(&ids).await?;
+        let stats = |(id, state): (HookId, StoredState)| (id, state.stats);
+        Ok(states.into_iter().map(stats).collect())
+    }
+}

@@ -1,0 +1,71 @@
+//! The function `manage`: subscriptions, the catalogue, samples and errors over HTTP.
+//!
+//! Academies call it to say what they want to hear and to look at how that goes. A handler parses,
+//! asks who is calling, does one thing with the stores and answers; every rule that can be a pure
+//! function is one, in [`filter`].
+
+mod errors;
+mod events;
+pub mod filter;
+mod hooks;
+mod owner;
+mod samples;
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, FromRef},
+    routing::get,
+};
+use serde_json::json;
+use shared::{deliver::guard::AddressGuard, http::finish, store::Identities, store::Stores};
+
+/// The largest body, in bytes: a subscription has a few hundred.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// What the handlers work with.
+#[derive(Clone, Debug)]
+pub struct Manage {
+    stores: Stores,
+    guard: AddressGuard,
+}
+
+impl Manage {
+    /// Hooks in these stores, with targets that this guard lets through.
+    #[must_use]
+    pub fn new(stores: Stores, guard: AddressGuard) -> Self {
+        Self { stores, guard }
+    }
+}
+
+impl FromRef<Manage> for Identities {
+    fn from_ref(manage: &Manage) -> Self {
+        manage.stores.identities.clone()
+    }
+}
+
+/// The routes, to be completed by [`shared::http::finish`].
+pub fn routes(manage: Manage) -> Router {
+    Router::new()
+        .route("/v1/notify/hook/event", get(events::list))
+        .route(
+            "/v1/notify/hook/subscribe",
+            get(hooks::list)
+                .post(hooks::create)
+                .delete(hooks::delete_many),
+        )
+        .route(
+            "/v1/notify/hook/subscribe/{id}",
+            get(hooks::get).put(hooks::update).delete(hooks::delete),
+        )
+        .route("/v1/notify/hook/sample", get(samples::by_filter))
+        .route("/v1/notify/hook/{id}/sample", get(samples::by_id))
+        .route("/v1/notify/hook/error", get(errors::list))
+        .route("/health", get(async || Json(json!({"status": "ok"}))))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(manage)
+}
+
+/// The whole function.
+pub fn service(manage: Manage) -> Router {
+    finish(routes(manage))
+}

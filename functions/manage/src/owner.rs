@@ -1,0 +1,104 @@
+//! Whose records a request is about.
+//!
+//! Everybody sees their own. A superadmin may turn a list or a bulk deletion to an academy's with
+//! `academy=<slug>`, and a list to everybody's with `academy=*`; from anybody else the parameter
+//! means nothing.
+
+use shared::{
+    http::{ApiError, Params},
+    model::{Hook, HookId, Principal, Scope},
+    store::{Hooks, Identities},
+};
+
+/// Whose records.
+pub(crate) enum Owner {
+    /// Those of one user.
+    User {
+        username: String,
+        is_superadmin: bool,
+    },
+    /// Those of all.
+    Everybody,
+}
+
+impl Owner {
+    fn of(principal: &Principal) -> Self {
+        Self::User {
+            username: principal.user.username.clone(),
+            is_superadmin: principal.user.is_superuser,
+        }
+    }
+
+    /// Whose list is asked for.
+    pub(crate) async fn listed(
+        principal: &Principal,
+        params: &Params,
+        identities: &Identities,
+    ) -> Result<Self, ApiError> {
+        match params.get("academy").map(str::trim) {
+            Some("*") if principal.user.is_superuser => Ok(Self::Everybody),
+            _ => Self::deleted(principal, params, identities).await,
+        }
+    }
+
+    /// Whose hooks are asked to be deleted: never everybody's at once.
+    pub(crate) async fn deleted(
+        principal: &Principal,
+        params: &Params,
+        identities: &Identities,
+    ) -> Result<Self, ApiError> {
+        let academy = params
+            .get("academy")
+            .map(str::trim)
+            .filter(|slug| !slug.is_empty());
+        let Some(slug) = academy.filter(|_| principal.user.is_superuser) else {
+            return Ok(Self::of(principal));
+        };
+        let (user, academy) = identities.user_and_academy(slug).await?;
+        if academy.is_none() {
+            return Err(ApiError::UnknownAcademy(slug.to_owned()));
+        }
+        Ok(Self::User {
+            username: slug.to_owned(),
+            is_superadmin: user.is_some_and(|user| user.is_superuser),
+        })
+    }
+
+    /// The owner's hooks: all, or those on the named events.
+    pub(crate) async fn hooks(
+        &self,
+        hooks: &Hooks,
+        events: Option<&[&str]>,
+    ) -> Result<Vec<Hook>, ApiError> {
+        match self {
+            Self::Everybody => Ok(hooks.everywhere(events).await?),
+            Self::User {
+                username,
+                is_superadmin,
+            } => {
+                let scope = Scope::of_owner(username, *is_superadmin);
+                let mut found = hooks.in_scope(&scope, events).await?;
+                found.retain(|hook| hook.owner == *username);
+                Ok(found)
+            }
+        }
+    }
+}
+
+/// The hook with this id, if the principal may have it: its own, or any for a superadmin. A foreign
+/// hook is told apart from a missing one by nothing in the answer.
+pub(crate) fn visible(hook: Option<Hook>, principal: &Principal) -> Option<Hook> {
+    hook.filter(|hook| principal.user.is_superuser || hook.owner == principal.user.username)
+}
+
+/// Reads [`visible`]'s hook.
+pub(crate) async fn find(
+    hooks: &Hooks,
+    id: Option<HookId>,
+    principal: &Principal,
+) -> Result<Option<Hook>, ApiError> {
+    match id {
+        None => Ok(None),
+        Some(id) => Ok(visible(hooks.get(id).await?, principal)),
+    }
+}

@@ -1,0 +1,84 @@
+//! Samples: what a hook's deliveries look like.
+
+use axum::{
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use shared::{
+    catalog::{self, CatalogEvent},
+    http::{ApiError, Caller, HookPath, Params},
+    store::StoredState,
+};
+
+use crate::{
+    Manage,
+    filter::{HookFilter, items},
+    owner::{self, Owner},
+};
+
+/// `GET hook/{id}/sample`.
+pub(crate) async fn by_id(
+    State(manage): State<Manage>,
+    Caller(principal): Caller,
+    path: HookPath,
+) -> Result<Response, ApiError> {
+    let id = path.id.ok_or(ApiError::NoSample)?;
+    let (hook, state) = manage.stores.hooks.get_with_state(id).await?.unzip();
+    let hook = owner::visible(hook, &principal).ok_or(ApiError::NoSample)?;
+    sample(state.as_ref(), &hook.subscription.event)
+}
+
+/// `GET hook/sample`: of the oldest hook that the filter finds, else, with an `event`, the example
+/// of that event.
+pub(crate) async fn by_filter(
+    State(manage): State<Manage>,
+    Caller(principal): Caller,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let stores = &manage.stores;
+    let filter = HookFilter::of_sample(&params);
+    if filter.is_empty() {
+        return Err(ApiError::SampleWithoutFilter);
+    }
+    let events = params.get("event").map(known_events).transpose()?;
+    let owner = Owner::listed(&principal, &params, &stores.identities).await?;
+    let hooks = owner
+        .hooks(&stores.hooks, filter.event_names().as_deref())
+        .await?;
+    let oldest = hooks
+        .into_iter()
+        .filter(|hook| filter.wants(hook))
+        .min_by_key(|hook| hook.id);
+    match (oldest, events) {
+        (Some(hook), _) => sample(
+            stores.states.get(hook.id).await?.as_ref(),
+            &hook.subscription.event,
+        ),
+        (None, Some(events)) => events
+            .first()
+            .map(|event| example(event))
+            .ok_or(ApiError::NoSample),
+        (None, None) => Err(ApiError::NoSample),
+    }
+}
+
+/// The events of a comma list, which must all be in the catalogue.
+fn known_events(list: &str) -> Result<Vec<&'static CatalogEvent>, ApiError> {
+    items(list)
+        .map(|name| catalog::find(name).ok_or_else(|| ApiError::UnknownEvent(name.to_owned())))
+        .collect()
+}
+
+fn sample(state: Option<&StoredState>, event: &str) -> Result<Response, ApiError> {
+    match state.and_then(StoredState::sample) {
+        Some(sample) => Ok(axum::Json(sample).into_response()),
+        None => catalog::find(event).map(example).ok_or(ApiError::NoSample),
+    }
+}
+
+/// An event's example, with its numbers spelt as in the document.
+fn example(event: &'static CatalogEvent) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, json)], event.example()).into_response()
+}

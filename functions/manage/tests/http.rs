@@ -1,0 +1,797 @@
+//! The function over HTTP, on the embedded tables: every rule as a caller sees it.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what the tests share fails the test that called it"
+)]
+
+use std::collections::BTreeSet;
+
+use axum::http::{Method, header};
+use manage::Manage;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use shared::{
+    deliver::guard::AddressGuard,
+    model::{
+        DeadLetter, DeliveryJob, Hook, HookId, HookRef, HookStats, Scope, Subscription, Target,
+    },
+    store::StoredState,
+};
+use testing::{Api, DOWNTOWN, MIAMI, ROOT, STUDENT, World, user};
+
+const SUBSCRIBE: &str = "hook/subscribe";
+const CREATED: &str = "assignment.assignment_created";
+const ADDED: &str = "cohort_user.added";
+const LEAD: &str = "form_entry.added";
+
+struct Function {
+    world: World,
+    api: Api,
+}
+
+async fn function() -> Function {
+    let world = World::start().await;
+    let guard = AddressGuard::new(vec!["127.0.0.1:3000".parse().unwrap()]);
+    let api = Api::new(manage::service(Manage::new(world.stores.clone(), guard)));
+    Function { world, api }
+}
+
+fn hook(id: u64, owner: &str, event: &str, service_id: Option<&str>) -> (Hook, StoredState) {
+    let created_at = format!("2025-01-15T10:{:02}:00Z", id % 60).parse().unwrap();
+    let hook = Hook {
+        id: HookId::new(id).unwrap(),
+        scope: Scope::of_owner(owner, owner == ROOT),
+        owner: owner.to_owned(),
+        subscription: Subscription {
+            event: event.to_owned(),
+            target: Target::parse(&format!("https://app.com/{id}")).unwrap(),
+            service_id: service_id.map(str::to_owned),
+        },
+        created_at,
+        updated_at: created_at,
+    };
+    let stats = HookStats {
+        total_calls: id * 7 % 5,
+        ..HookStats::default()
+    };
+    let state = StoredState::new(&hook, stats, None);
+    (hook, state)
+}
+
+impl Function {
+    async fn store(&self, hooks: &[(Hook, StoredState)]) {
+        self.world.stores.hooks.import(hooks).await.unwrap();
+    }
+
+    async fn ids(&self, caller: &str, query: &str) -> Vec<u64> {
+        let list = self
+            .api
+            .of(caller)
+            .get(&format!("{SUBSCRIBE}?{query}"))
+            .await
+            .expect(200);
+        let rows = list["results"].as_array().unwrap();
+        rows.iter()
+            .map(|hook| hook["id"].as_u64().unwrap())
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_a_token_that_counts() {
+    let Function { world, api } = function().await;
+    world
+        .add(
+            &user("late"),
+            "tok-late",
+            Some("2020-01-01T00:00:00Z".parse().unwrap()),
+        )
+        .await;
+    let sleeper = shared::model::User {
+        is_active: false,
+        ..user("sleeper")
+    };
+    world.add(&sleeper, "tok-sleeper", None).await;
+    for (header, detail) in [
+        ("Bearer x", "Authentication credentials were not provided."),
+        ("Token", "Invalid token header. No credentials provided."),
+        (
+            "Token a b",
+            "Invalid token header. Token string should not contain spaces.",
+        ),
+        ("Token nobody", "Invalid or Inactive Token"),
+        ("Token tok-late", "Token expired at 2020-01-01T00:00:00Z"),
+        ("token tok-sleeper", "Invalid or inactive user"),
+    ] {
+        let answer = api.with(header).get(SUBSCRIBE).await;
+        let body = answer.expect(401);
+        assert_eq!(
+            (&body["detail"], &body["error"]),
+            (&json!(detail), &json!(detail))
+        );
+        assert_eq!(body["is_authenticated"], "False");
+        assert_eq!(answer.0.headers()[header::WWW_AUTHENTICATE], "Token");
+    }
+    api.get(SUBSCRIBE).await.expect(401);
+    api.with("tOkEn token-of-downtown-campus")
+        .get(SUBSCRIBE)
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn errors_of_the_frame_are_json_too() {
+    let function = function().await;
+    let api = function.api.of(DOWNTOWN);
+    for (method, path, status) in [
+        (Method::GET, "hook/subscribe/", 404),
+        (Method::GET, "hook/subscribe/0", 404),
+        (Method::DELETE, "hook/subscribe/-1", 404),
+        (Method::GET, "hook/x/sample", 404),
+        (Method::GET, "/", 404),
+        (Method::PATCH, "hook/subscribe/1", 405),
+        (Method::PUT, "hook/subscribe", 405),
+        (Method::POST, "hook/subscribe/1", 405),
+        (Method::POST, "hook/sample", 405),
+        (Method::POST, "/health", 405),
+    ] {
+        let body = api.call(method.clone(), path, "").await.expect(status);
+        assert_eq!(body["status_code"], status, "{method} {path}");
+        assert!(body["detail"].is_string() && body["slug"].is_string());
+    }
+    let too_large = api
+        .call(Method::POST, SUBSCRIBE, "x".repeat(64 * 1024 + 1))
+        .await;
+    assert_eq!(too_large.expect(413)["slug"], "body-too-large");
+    assert_eq!(
+        api.call(Method::POST, SUBSCRIBE, "{bad").await.expect(400)["slug"],
+        "parse-error"
+    );
+    let text = axum::http::Request::post("http://h/v1/notify/hook/subscribe")
+        .header(header::AUTHORIZATION, "Token token-of-downtown-campus")
+        .header(header::CONTENT_TYPE, "text/plain")
+        .body(axum::body::Body::from("{}"))
+        .unwrap();
+    assert_eq!(
+        api.send(text).await.expect(415)["slug"],
+        "unsupported-media-type"
+    );
+    assert_eq!(
+        api.get("/health").await.expect(200),
+        json!({"status": "ok"})
+    );
+}
+
+#[tokio::test]
+async fn a_subscription_is_made_as_it_was_asked_for() {
+    let function = function().await;
+    let api = function.api.of(DOWNTOWN);
+    let made = api
+        .post(
+            SUBSCRIBE,
+            &json!({"event": " cohort_user.added ", "target": "HTTPS://A.com:8443/x?y#z",
+                                 "service_id": "  v2 ", "total_calls": 9, "id": 77}),
+        )
+        .await
+        .expect(201);
+    let fields: Vec<_> = made
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let nine = [
+        "id",
+        "event",
+        "target",
+        "service_id",
+        "created_at",
+        "updated_at",
+        "total_calls",
+        "last_call_at",
+        "last_response_code",
+    ];
+    assert_eq!(fields, nine);
+    assert_eq!((&made["id"], &made["event"]), (&json!(1), &json!(ADDED)));
+    assert_eq!(
+        (&made["target"], &made["service_id"]),
+        (&json!("HTTPS://A.com:8443/x?y#z"), &json!("v2"))
+    );
+    assert_eq!(
+        (&made["total_calls"], &made["last_call_at"]),
+        (&json!(0), &json!(null))
+    );
+    assert_eq!(api.get("hook/subscribe/001").await.expect(200), made);
+    api.post(
+        SUBSCRIBE,
+        &json!({"event": LEAD, "target": "http://127.0.0.1:3000/"}),
+    )
+    .await
+    .expect(201);
+    // An id is not given out again, not even that of the newest hook.
+    api.call(Method::DELETE, "hook/subscribe/2", "")
+        .await
+        .expect(200);
+    let next = api
+        .post(
+            SUBSCRIBE,
+            &json!({"event": LEAD, "target": "https://a.com"}),
+        )
+        .await;
+    assert_eq!(next.expect(201)["id"], 3);
+}
+
+#[tokio::test]
+async fn every_mistake_is_named_and_nothing_is_stored() {
+    let function = function().await;
+    let api = function.api.of(DOWNTOWN);
+    let required = "This field is required.";
+    for (body, field, message) in [
+        (json!({}), "event", required),
+        (json!({"event": ADDED}), "target", required),
+        (
+            json!({"event": null, "target": "https://a.com"}),
+            "event",
+            "This field may not be null.",
+        ),
+        (
+            json!({"event": " ", "target": "https://a.com"}),
+            "event",
+            "This field may not be blank.",
+        ),
+        (
+            json!({"event": "e".repeat(65), "target": "https://a.com"}),
+            "event",
+            "Ensure this field has no more than 64 characters.",
+        ),
+        (
+            json!({"event": ADDED, "target": format!("https://a.com/{}", "x".repeat(242))}),
+            "target",
+            "Ensure this field has no more than 255 characters.",
+        ),
+        (
+            json!({"event": ADDED, "target": "https://a.com/\0"}),
+            "target",
+            "Null characters are not allowed.",
+        ),
+        (
+            json!({"event": ADDED, "target": "https://intranet/x"}),
+            "target",
+            "Enter a valid URL.",
+        ),
+        (
+            json!({"event": ADDED, "target": "ftp://a.com/x"}),
+            "target",
+            "Enter a valid URL.",
+        ),
+        (
+            json!({"event": ADDED, "target": "https://a.com", "service_id": true}),
+            "service_id",
+            "Not a valid string.",
+        ),
+        (
+            json!({"event": ADDED, "target": "https://a.com", "service_id": "s".repeat(65)}),
+            "service_id",
+            "Ensure this field has no more than 64 characters.",
+        ),
+        (
+            json!([{"event": ADDED}]),
+            "non_field_errors",
+            "Invalid data. Expected a dictionary, but got list.",
+        ),
+    ] {
+        let answer = api.post(SUBSCRIBE, &body).await.expect(400);
+        assert_eq!(answer[field], json!([message]), "{body}");
+        assert_eq!(answer["slug"], "validation-error");
+    }
+    for target in [
+        "http://localhost:3000/x",
+        "http://10.0.0.1/",
+        "http://169.254.169.254/latest",
+        "http://2130706433/",
+        "http://[::1]/",
+        "http://127.0.0.1:3001/",
+        "https://user:pw@a.com/x",
+        "http://a.internal/",
+    ] {
+        let answer = api
+            .post(SUBSCRIBE, &json!({"event": ADDED, "target": target}))
+            .await;
+        assert!(answer.expect(400)["target"].is_array(), "{target}");
+    }
+    assert_eq!(function.ids(ROOT, "academy=*").await, Vec::<u64>::new());
+}
+
+#[tokio::test]
+async fn fields_come_before_the_event_and_the_event_before_the_academy() {
+    let function = function().await;
+    let api = function.api.of(STUDENT);
+    let target = "https://a.com";
+    let fields = api
+        .post(SUBSCRIBE, &json!({"event": "x.y"}))
+        .await
+        .expect(400);
+    assert_eq!(fields["slug"], "validation-error");
+    let event = api
+        .post(SUBSCRIBE, &json!({"event": "x.y", "target": target}))
+        .await
+        .expect(400);
+    let wanted =
+        json!({"detail": "Unexpected event x.y", "slug": "invalid-event", "status_code": 400});
+    assert_eq!(event, wanted);
+    let academy = api
+        .post(SUBSCRIBE, &json!({"event": ADDED, "target": target}))
+        .await
+        .expect(400);
+    let wanted = json!({"detail": "No valid academy token found", "slug": "invalid-academy-token",
+                        "status_code": 400});
+    assert_eq!(academy, wanted);
+}
+
+#[tokio::test]
+async fn an_update_replaces_what_it_names_and_keeps_the_rest() {
+    let function = function().await;
+    function
+        .store(&[hook(7, DOWNTOWN, CREATED, Some("v1"))])
+        .await;
+    let api = function.api.of(DOWNTOWN);
+    let before = api.get("hook/subscribe/7").await.expect(200);
+    let put = async |body: Value| {
+        api.call(Method::PUT, "hook/subscribe/7", body.to_string())
+            .await
+    };
+    let moved = put(json!({"event": LEAD, "target": "https://b.com"}))
+        .await
+        .expect(200);
+    for kept in [
+        "id",
+        "service_id",
+        "created_at",
+        "total_calls",
+        "last_call_at",
+    ] {
+        assert_eq!(moved[kept], before[kept], "{kept}");
+    }
+    assert_eq!(
+        (&moved["event"], &moved["target"]),
+        (&json!(LEAD), &json!("https://b.com"))
+    );
+    assert_ne!(moved["updated_at"], before["updated_at"]);
+    assert_eq!(api.get("hook/subscribe/7").await.expect(200), moved);
+    assert_eq!(
+        function.ids(DOWNTOWN, &format!("event={CREATED}")).await,
+        Vec::<u64>::new()
+    );
+    let cleared = put(json!({"event": LEAD, "target": "https://b.com", "service_id": null})).await;
+    assert_eq!(cleared.expect(200)["service_id"], json!(null));
+    put(json!({"event": "x.y", "target": "https://b.com"}))
+        .await
+        .expect(400);
+    assert_eq!(
+        put(json!({})).await.expect(400)["target"],
+        json!(["This field is required."])
+    );
+}
+
+#[tokio::test]
+async fn a_foreign_hook_is_answered_like_one_that_is_not_there() {
+    let function = function().await;
+    function.store(&[hook(8, MIAMI, ADDED, None)]).await;
+    let body = json!({"event": ADDED, "target": "https://a.com"}).to_string();
+    for caller in [DOWNTOWN, STUDENT] {
+        let api = function.api.of(caller);
+        for (method, foreign, missing) in [
+            (Method::GET, "hook/subscribe/8", "hook/subscribe/9"),
+            (Method::PUT, "hook/subscribe/8", "hook/subscribe/9"),
+            (Method::DELETE, "hook/subscribe/8", "hook/subscribe/9"),
+            (Method::GET, "hook/8/sample", "hook/9/sample"),
+        ] {
+            let [foreign, missing] = [
+                api.call(method.clone(), foreign, body.clone()).await,
+                api.call(method.clone(), missing, body.clone()).await,
+            ];
+            let text = |answer: &testing::Answer| {
+                String::from_utf8_lossy(answer.0.body()).replace('9', "8")
+            };
+            assert_eq!(foreign.0.status(), missing.0.status(), "{method}");
+            assert_eq!(text(&foreign), text(&missing));
+        }
+    }
+    let not_found = function
+        .api
+        .of(DOWNTOWN)
+        .get("hook/subscribe/99999999999999999999")
+        .await;
+    let wanted = json!({"detail": "Hook 99999999999999999999 not found for this user",
+                        "slug": "hook-not-found", "status_code": 404});
+    assert_eq!(not_found.expect(404), wanted);
+    assert_eq!(function.ids(MIAMI, "").await, [8]);
+}
+
+#[tokio::test]
+async fn a_superadmin_has_its_own_and_may_turn_to_others() {
+    let function = function().await;
+    function
+        .store(&[
+            hook(1, DOWNTOWN, ADDED, None),
+            hook(2, MIAMI, ADDED, None),
+            hook(3, ROOT, ADDED, None),
+        ])
+        .await;
+    let api = function.api.of(ROOT);
+    assert_eq!(function.ids(ROOT, "").await, [3]);
+    assert_eq!(function.ids(ROOT, "academy=miami-campus").await, [2]);
+    assert_eq!(function.ids(ROOT, "academy=*&sort=id").await, [1, 2, 3]);
+    assert_eq!(function.ids(DOWNTOWN, "academy=miami-campus").await, [1]);
+    assert_eq!(function.ids(DOWNTOWN, "academy=*").await, [1]);
+    let unknown = api.get("hook/subscribe?academy=nowhere").await.expect(400);
+    assert_eq!(unknown["slug"], "invalid-academy");
+
+    api.get("hook/subscribe/1").await.expect(200);
+    api.get("hook/1/sample").await.expect(200);
+    let body = json!({"event": LEAD, "target": "https://a.com"}).to_string();
+    api.call(Method::PUT, "hook/subscribe/1", body)
+        .await
+        .expect(200);
+    // It is still the academy's.
+    assert_eq!(function.ids(DOWNTOWN, "").await, [1]);
+    let delete =
+        async |path: &str| api.call(Method::DELETE, path, "").await.expect(200)["details"].clone();
+    assert_eq!(
+        delete("hook/subscribe?event=cohort_user.added").await,
+        "Unsubscribed from 1 hooks"
+    );
+    assert_eq!(function.ids(ROOT, "academy=*").await, [2, 1]);
+    let academy = "hook/subscribe?event=cohort_user.added&academy=miami-campus";
+    assert_eq!(delete(academy).await, "Unsubscribed from 1 hooks");
+    assert_eq!(
+        delete("hook/subscribe/1").await,
+        "Unsubscribed from 1 hooks"
+    );
+    assert_eq!(function.ids(ROOT, "academy=*").await, Vec::<u64>::new());
+}
+
+#[tokio::test]
+async fn many_hooks_are_deleted_by_filter_and_none_without() {
+    let function = function().await;
+    let hooks: Vec<_> = (1..=130)
+        .map(|id| {
+            hook(
+                id,
+                DOWNTOWN,
+                if id <= 120 { ADDED } else { LEAD },
+                Some(if id % 2 == 0 { "a" } else { "b" }),
+            )
+        })
+        .collect();
+    function.store(&hooks).await;
+    let api = function.api.of(DOWNTOWN);
+    for query in ["", "?app=marketing", "?like=app"] {
+        let answer = api
+            .call(Method::DELETE, &format!("{SUBSCRIBE}{query}"), "")
+            .await
+            .expect(400);
+        let wanted = json!({"detail": "Please include some filter in the URL", "slug": "validation-error",
+                            "status_code": 400});
+        assert_eq!(answer, wanted);
+    }
+    let delete = async |query: &str| {
+        let path = format!("{SUBSCRIBE}?{query}");
+        api.call(Method::DELETE, &path, "").await.expect(200)["details"].clone()
+    };
+    assert_eq!(delete("event=nope").await, "Unsubscribed from 0 hooks");
+    assert_eq!(
+        delete("event=form_entry.added&service_id=a,c").await,
+        "Unsubscribed from 5 hooks"
+    );
+    assert_eq!(
+        delete("event=cohort_user.added,%20form_entry.added").await,
+        "Unsubscribed from 125 hooks"
+    );
+    assert_eq!(function.ids(DOWNTOWN, "").await, Vec::<u64>::new());
+}
+
+#[tokio::test]
+async fn samples_are_the_stored_payload_or_the_events_example() {
+    let function = function().await;
+    let (first, _) = hook(1, DOWNTOWN, CREATED, Some("s1"));
+    let sample = json!({"n": 2});
+    let state = StoredState::new(&first, HookStats::default(), Some(&sample));
+    function
+        .store(&[(first, state), hook(2, DOWNTOWN, ADDED, Some("s2"))])
+        .await;
+    let api = function.api.of(DOWNTOWN);
+    assert_eq!(api.get("hook/1/sample").await.expect(200), sample);
+    assert_eq!(
+        api.get("hook/2/sample").await.expect(200)["role"],
+        "STUDENT"
+    );
+    assert_eq!(
+        api.get("hook/sample?like=ASSIGNMENT").await.expect(200),
+        sample
+    );
+    assert_eq!(
+        api.get("hook/sample?service_id=s1,s2").await.expect(200),
+        sample
+    );
+    // No hook of one's own: the example, spelt as the document spells it.
+    let example = api
+        .get("hook/sample?event=planfinancing.planfinancing_created")
+        .await;
+    assert!(String::from_utf8_lossy(example.0.body()).contains("299.00"));
+    for (query, slug) in [
+        ("", "missing-filter"),
+        ("?app=assignments", "missing-filter"),
+        ("?event=x.y", "invalid-event"),
+        ("?service_id=s9", "hook-not-found"),
+        ("?like=zzz", "hook-not-found"),
+    ] {
+        let answer = api.get(&format!("hook/sample{query}")).await.expect(400);
+        assert_eq!(answer["slug"], slug, "{query}");
+    }
+    let missing = api.get("hook/9999/sample").await.expect(400);
+    assert_eq!(
+        missing["detail"],
+        "No hook found with this filters for sample data"
+    );
+}
+
+#[tokio::test]
+async fn the_catalogue_is_filtered_by_app_name_and_text() {
+    let function = function().await;
+    let api = function.api.of(STUDENT);
+    let names = async |query: &str| {
+        let list = api.get(&format!("hook/event?{query}")).await.expect(200);
+        list.as_array().unwrap().len()
+    };
+    for (query, count) in [
+        ("", 26),
+        ("app=ASSIGNMENTS", 3),
+        ("category=authentication", 3),
+        ("like=assignment", 3),
+        ("event=cohort_user.added,FORM_ENTRY.added", 2),
+        ("app=", 26),
+        ("app=nope", 0),
+        ("limit=2", 26),
+    ] {
+        assert_eq!(names(query).await, count, "{query}");
+    }
+    let list = api.get("hook/event?like=revision").await.expect(200);
+    let wanted = json!([{
+        "event": "assignment.assignment_revision_status_updated",
+        "label": "Assignment Revision Status Updated",
+        "description": "Triggered when an assignment's revision status changes (PENDING, APPROVED, REJECTED)",
+        "app": "assignments",
+        "model": "assignments.Task"
+    }]);
+    assert_eq!(list, wanted);
+}
+
+#[tokio::test]
+async fn lists_are_filtered_sorted_and_cut() {
+    let function = function().await;
+    function
+        .store(&[
+            hook(1, DOWNTOWN, CREATED, Some("svc-1")),
+            hook(2, DOWNTOWN, ADDED, Some("")),
+            hook(3, DOWNTOWN, LEAD, Some("SVC-1")),
+            hook(4, DOWNTOWN, CREATED, None),
+            hook(5, MIAMI, CREATED, Some("svc-1")),
+        ])
+        .await;
+    for (query, ids) in [
+        ("", vec![4, 3, 2, 1]),
+        ("app=assignments,%20MARKETING", vec![4, 3, 1]),
+        ("app=", vec![]),
+        (
+            "event=assignment.assignment_created,%20form_entry.added",
+            vec![4, 3, 1],
+        ),
+        ("event=ASSIGNMENT.assignment_created", vec![]),
+        ("signal=ASSIGNMENT_created", vec![4, 1]),
+        ("signal=breathecode.marketing.signals.created%2B", vec![3]),
+        ("service_id=svc-1,nope", vec![1]),
+        ("service_id=", vec![2]),
+        ("like=APP.com/3", vec![3]),
+        ("like=%25", vec![]),
+        ("app=assignments&service_id=svc-1&like=created", vec![1]),
+        ("sort=event,-id", vec![4, 1, 2, 3]),
+        ("sort=service_id", vec![4, 2, 3, 1]),
+        ("sort=-total_calls", vec![2, 4, 1, 3]),
+        ("sort=nofield", vec![4, 3, 2, 1]),
+        ("event=zzz&event=form_entry.added", vec![3]),
+        ("limit=2&offset=1", vec![3, 2]),
+        (
+            "offset=18446744073709551615&limit=18446744073709551616",
+            vec![],
+        ),
+    ] {
+        assert_eq!(function.ids(DOWNTOWN, query).await, ids, "{query}");
+    }
+    let api = function.api.of(DOWNTOWN);
+    let page = api
+        .get("hook/subscribe?limit=1&event=a,b&offset=2&app=marketing")
+        .await
+        .expect(200);
+    assert_eq!(
+        (&page["count"], &page["next"], &page["last"]),
+        (&json!(0), &json!(null), &json!(null))
+    );
+    let page = api
+        .get("hook/subscribe?limit=1&like=app,&offset=0")
+        .await
+        .expect(200);
+    assert_eq!(page["count"], 0);
+    let page = api.get("hook/subscribe?offset=2&limit=1").await.expect(200);
+    let base = "http://api.example.com/v1/notify/hook/subscribe";
+    assert_eq!(page["first"], format!("{base}?limit=1"));
+    assert_eq!(page["previous"], format!("{base}?limit=1&offset=1"));
+    assert_eq!(page["next"], format!("{base}?limit=1&offset=3"));
+    assert_eq!(page["last"], format!("{base}?limit=1&offset=3"));
+    assert!(
+        api.get("hook/subscribe?envelope=no")
+            .await
+            .expect(200)
+            .is_array()
+    );
+}
+
+#[tokio::test]
+async fn errors_are_listed_to_their_owner_only() {
+    let function = function().await;
+    for (number, (owner, event)) in [
+        (DOWNTOWN, ADDED),
+        (DOWNTOWN, ADDED),
+        (DOWNTOWN, LEAD),
+        (MIAMI, ADDED),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (hook, _) = hook(1 + number as u64, owner, event, None);
+        let at = format!("2025-01-20T15:3{number}:00Z").parse().unwrap();
+        let letter = DeadLetter {
+            job: DeliveryJob {
+                delivery_id: format!("d{number}"),
+                event_id: "e".to_owned(),
+                event: event.to_owned(),
+                academy: None,
+                hook: HookRef::from(&hook),
+                attempt: 5,
+                not_before: at,
+                accepted_at: at,
+                payload: serde_json::value::RawValue::from_string("{}".to_owned())
+                    .unwrap()
+                    .into(),
+            },
+            message: "The endpoint answered 500.".to_owned(),
+            status: Some(500),
+            failed_at: at,
+        };
+        function
+            .world
+            .stores
+            .errors
+            .record(&letter, at)
+            .await
+            .unwrap();
+    }
+    let list = function
+        .api
+        .of(DOWNTOWN)
+        .get("hook/error")
+        .await
+        .expect(200);
+    assert_eq!(list["count"], 2);
+    assert_eq!(list["results"][0]["event"], LEAD);
+    let wanted = json!({"id": 1, "message": "The endpoint answered 500.", "event": ADDED, "hooks": [1, 2],
+                        "count": 2, "created_at": "2025-01-20T15:30:00Z", "updated_at": "2025-01-20T15:31:00Z"});
+    assert_eq!(list["results"][1], wanted);
+    for (caller, query, count) in [
+        (DOWNTOWN, "event=form_entry.added,x", 1),
+        (DOWNTOWN, "like=answered 500", 2),
+        (DOWNTOWN, "like=zzz", 0),
+        (DOWNTOWN, "academy=miami-campus", 2),
+        (STUDENT, "", 0),
+        (ROOT, "", 0),
+        (ROOT, "academy=miami-campus", 1),
+        (ROOT, "academy=*", 3),
+    ] {
+        let path = format!("hook/error?{}", query.replace(' ', "%20"));
+        let list = function.api.of(caller).get(&path).await.expect(200);
+        assert_eq!(list["count"], count, "{caller} {query}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is stored and asked for, walking from page to page gives the bare list.
+    #[test]
+    fn the_pages_of_a_list_are_the_list(
+        kinds in proptest::collection::vec((0_usize..3, 0_usize..3), 0..30),
+        filter in prop::sample::select(vec![
+            "", "app=assignments", "event=cohort_user.added,form_entry.added", "service_id=a,b", "like=app.com/1",
+            "signal=created", "app=admissions&service_id=a",
+        ]),
+        sort in prop::sample::select(vec!["", "id", "-event,service_id", "total_calls,-target", "nope"]),
+        limit in 1_usize..8,
+    ) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let function = function().await;
+            let hooks: Vec<_> = kinds
+                .iter()
+                .zip(1..)
+                .map(|((event, service), id)| {
+                    hook(id, DOWNTOWN, [CREATED, ADDED, LEAD][*event], [None, Some("a"), Some("b")][*service])
+                })
+                .collect();
+            function.store(&hooks).await;
+            let api = function.api.of(DOWNTOWN);
+            let query = format!("{filter}&sort={sort}");
+            let bare = api.get(&format!("{SUBSCRIBE}?{query}&envelope=false&limit=1000")).await.expect(200);
+            let bare = bare.as_array().unwrap().clone();
+
+            let mut walked = Vec::new();
+            let mut next = Some(format!("/v1/notify/{SUBSCRIBE}?{query}&limit={limit}"));
+            while let Some(path) = next {
+                let page = api.get(&path).await.expect(200);
+                assert_eq!(page["count"], bare.len());
+                walked.extend(page["results"].as_array().unwrap().clone());
+                next = page["next"].as_str().map(|url| url.replace("http://api.example.com", ""));
+            }
+            assert_eq!(walked, bare);
+            let distinct: BTreeSet<u64> = bare.iter().map(|hook| hook["id"].as_u64().unwrap()).collect();
+            assert_eq!(distinct.len(), bare.len());
+        });
+    }
+}
+
+#[tokio::test]
+async fn every_event_file_is_answered_as_its_name_says() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/manage");
+    let mut statuses = Vec::new();
+    for file in std::fs::read_dir(directory).unwrap() {
+        let path = file.unwrap().path();
+        // Each on its own, since some of them delete what others look at.
+        let function = function().await;
+        function
+            .world
+            .add(&user(DOWNTOWN), "demo-academy-token", None)
+            .await;
+        function
+            .store(&[hook(1, DOWNTOWN, CREATED, Some("my-service-v1"))])
+            .await;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (parts, body) = lambda_http::request::from_str(&text).unwrap().into_parts();
+        let body = axum::body::Body::from(body.to_vec());
+        let answer = function
+            .api
+            .send(axum::http::Request::from_parts(parts, body))
+            .await;
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        statuses.push((name, answer.0.status().as_u16()));
+    }
+    statuses.sort();
+    let wanted = [
+        ("catalog", 200),
+        ("delete", 200),
+        ("delete-by-filter", 200),
+        ("errors", 200),
+        ("get-hook", 200),
+        ("health", 200),
+        ("list-hooks", 200),
+        ("sample", 200),
+        ("sample-of-hook", 200),
+        ("subscribe", 201),
+        ("unknown-path", 404),
+        ("update", 200),
+    ];
+    let statuses: Vec<_> = statuses
+        .iter()
+        .map(|(name, status)| (name.as_str(), *status))
+        .collect();
+    assert_eq!(statuses, wanted);
+}
