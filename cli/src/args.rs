@@ -1,0 +1,163 @@
+//! The command line, and the help that teaches it.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use shared::{deliver::schedule::RetrySchedule, model::check_name};
+
+/// Webhooks for the academies of a learning platform.
+#[derive(Debug, Parser)]
+#[command(
+    name = "academy-hooks",
+    version,
+    after_help = "Start with `academy-hooks demo`: it shows a delivery, a failing endpoint, its \
+                  retries and the error record, and takes about ten seconds."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the whole bundle here: the HTTP API, the queues, the workers, the tables.
+    Serve(ServeArgs),
+    /// Show one delivery that arrives and one that does not, from subscribing to the error record.
+    Demo,
+    /// Academies of a deployment.
+    Academy(AcademyArgs),
+    /// Users of a deployment.
+    User(UserArgs),
+    /// Tokens of a deployment.
+    Token(TokenArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without --fixtures and with nothing stored yet, an academy, a superadmin and a publisher are made,
+and their tokens are shown with three commands to try them with.
+
+Stop it with Ctrl-C: deliveries in progress are ended first. Hooks, counters, tokens, errors and
+queued jobs stay in the data directory; remove the directory to start anew.")]
+pub(crate) struct ServeArgs {
+    /// Where the HTTP API listens.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9000")]
+    pub(crate) addr: SocketAddr,
+    /// Where everything is kept.
+    #[arg(long, value_name = "DIR", default_value = ".academy-hooks")]
+    pub(crate) data: PathBuf,
+    /// Keep nothing: all is gone when it stops.
+    #[arg(long, conflicts_with = "data")]
+    pub(crate) in_memory: bool,
+    /// Academies, users, tokens and hooks to begin with, as JSON; the store must be empty.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) fixtures: Option<PathBuf>,
+    /// An address that hooks may call although it is not public, such as 127.0.0.1:3000. May be
+    /// given more than once.
+    #[arg(long = "allow-target", value_name = "IP:PORT")]
+    pub(crate) allow_targets: Vec<SocketAddr>,
+    /// The waits after the first, second, … failure of a delivery.
+    #[arg(long, value_name = "WAIT,…", default_value = RetrySchedule::DEFAULT)]
+    pub(crate) retry_schedule: RetrySchedule,
+}
+
+/// Which deployment a command is for.
+#[derive(Debug, Args)]
+pub(crate) struct Deployment {
+    /// The stack's name; without it the tables are those that the environment names.
+    #[arg(
+        long,
+        value_name = "NAME",
+        global = true,
+        long_help = "The stack's name. Without it the tables are those that HOOKS_TABLE, \
+                     HOOK_STATE_TABLE and IDENTITIES_TABLE name. Region, credentials and \
+                     AWS_ENDPOINT_URL are those of the AWS CLI."
+    )]
+    pub(crate) stack: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AcademyArgs {
+    #[command(subcommand)]
+    pub(crate) command: AcademyCommand,
+    #[command(flatten)]
+    pub(crate) deployment: Deployment,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AcademyCommand {
+    /// Make an academy known. The user of the same name then acts for it.
+    Add {
+        /// Its short name.
+        #[arg(value_parser = name)]
+        slug: String,
+        /// Its name; the slug unless given.
+        #[arg(long)]
+        name: Option<String>,
+        /// Its number on the platform; the next free one unless given.
+        #[arg(long)]
+        id: Option<u64>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserArgs {
+    #[command(subcommand)]
+    pub(crate) command: UserCommand,
+    #[command(flatten)]
+    pub(crate) deployment: Deployment,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Make a user known, or give a known one exactly these rights.
+    Add {
+        /// The user's name: an academy's slug, for the user that acts for it.
+        #[arg(value_parser = name)]
+        username: String,
+        /// May manage every hook, and hears every academy's events.
+        #[arg(long)]
+        superadmin: bool,
+        /// May publish events.
+        #[arg(long)]
+        publisher: bool,
+        /// Refuse its tokens; its hooks go on.
+        #[arg(long)]
+        inactive: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+    #[command(flatten)]
+    pub(crate) deployment: Deployment,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token for a user. It is shown once and stored only as a digest.
+    Issue {
+        /// Whose it is.
+        username: String,
+        /// How many days it is accepted; for ever unless given.
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        expires_in: Option<u32>,
+    },
+    /// List tokens by the first digits of their digests.
+    List {
+        /// Only this user's.
+        username: Option<String>,
+    },
+    /// Refuse a token from now on.
+    Revoke {
+        /// The digits that `token list` shows.
+        id: String,
+    },
+}
+
+fn name(text: &str) -> Result<String, String> {
+    check_name(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
+}

@@ -1,0 +1,258 @@
+//! The bundle in one process: the functions' own routers and handlers, with the AWS SDK talking to
+//! tables and queues that are embedded, and a loop that invokes the workers as Lambda does.
+
+use std::{collections::HashMap, future::IntoFuture, net::SocketAddr, time::Duration};
+
+use anyhow::{Context, Result};
+use aws_sdk_sqs::types::QueueAttributeName;
+use deliver::Deliver;
+use emulator::{EventSource, LocalAws, Storage};
+use errors::Errors;
+use ingest::Ingest;
+use manage::Manage;
+use shared::{
+    deliver::{client::DeliveryClient, guard::AddressGuard, schedule::RetrySchedule},
+    http,
+    queue::Queue,
+    store::{Stores, TableNames, create_tables},
+};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// The stack that the embedded tables and queues belong to.
+pub(crate) const STACK: &str = "academy-hooks";
+
+/// As the template has it: no job is handed out again while its worker may still be at it.
+const VISIBILITY_TIMEOUT_S: u32 = 360;
+
+/// As the template has it: how often a job is handed out before it is a dead letter.
+const MAX_RECEIVES: u32 = 5;
+
+/// The most messages that a worker gets at once.
+const BATCH_SIZE: i32 = 10;
+
+/// How many workers deliver at once.
+const DELIVERING: usize = 64;
+
+/// How many workers record dead letters at once.
+const RECORDING: usize = 2;
+
+/// How long open connections have at the end to finish their requests.
+const HTTP_GRACE: Duration = Duration::from_secs(3);
+
+/// How a bundle is to run.
+pub(crate) struct Options {
+    pub(crate) addr: SocketAddr,
+    pub(crate) storage: Storage,
+    pub(crate) allow_targets: Vec<SocketAddr>,
+    pub(crate) retry_schedule: RetrySchedule,
+}
+
+/// Tables and queues that are ready, before anything works on them.
+pub(crate) struct Prepared {
+    aws: LocalAws,
+    pub(crate) stores: Stores,
+    deliveries_url: String,
+    dead_letters_url: String,
+}
+
+/// A running bundle.
+pub(crate) struct Bundle {
+    pub(crate) addr: SocketAddr,
+    prepared: Prepared,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Prepared {
+    /// Opens the storage and makes the tables and queues that are not there yet.
+    pub(crate) async fn open(storage: &Storage) -> Result<Self> {
+        let aws = LocalAws::start(storage).await?;
+        let names = TableNames::of_stack(STACK);
+        create_tables(&aws.dynamodb(), &names).await?;
+        let dead_letters_url = create_queue(&aws, "dead-letters", None).await?;
+        let redrive = format!(
+            r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":{MAX_RECEIVES}}}"#,
+            queue_arn(&aws, &dead_letters_url).await?
+        );
+        let deliveries_url = create_queue(&aws, "deliveries", Some(redrive)).await?;
+        let stores = Stores::new(&aws.dynamodb(), &names);
+        Ok(Self {
+            aws,
+            stores,
+            deliveries_url,
+            dead_letters_url,
+        })
+    }
+
+    /// What other programs need to work on the same state, as environment variables.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        let names = TableNames::of_stack(STACK);
+        vec![
+            (
+                "AWS_ENDPOINT_URL_DYNAMODB",
+                self.aws.dynamodb_url().to_owned(),
+            ),
+            ("AWS_ENDPOINT_URL_SQS", self.aws.sqs_url().to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+            ("HOOKS_TABLE", names.hooks),
+            ("HOOK_STATE_TABLE", names.hook_state),
+            ("HOOK_ERRORS_TABLE", names.hook_errors),
+            ("IDENTITIES_TABLE", names.identities),
+            ("CLAIMS_TABLE", names.claims),
+            ("DELIVERIES_QUEUE_URL", self.deliveries_url.clone()),
+            ("DEAD_LETTERS_QUEUE_URL", self.dead_letters_url.clone()),
+        ]
+    }
+
+    /// Listens and starts the workers.
+    pub(crate) async fn start(
+        self,
+        addr: SocketAddr,
+        allow_targets: Vec<SocketAddr>,
+        schedule: RetrySchedule,
+    ) -> Result<Bundle> {
+        let listener = TcpListener::bind(addr)
+            .await
+            .with_context(|| format!("cannot listen on {addr}"))?;
+        let addr = listener.local_addr()?;
+        let guard = AddressGuard::new(allow_targets);
+        let sqs = self.aws.sqs();
+        let deliveries = Queue::new(sqs.clone(), self.deliveries_url.clone());
+        let dead_letters = Queue::new(sqs, self.dead_letters_url.clone());
+        let deliver = Deliver {
+            stores: self.stores.clone(),
+            deliveries: deliveries.clone(),
+            dead_letters,
+            client: DeliveryClient::new(guard.clone())?,
+            schedule,
+        };
+        let errors = Errors::new(self.stores.errors.clone());
+        let routes = manage::routes(Manage::new(self.stores.clone(), guard))
+            .merge(ingest::routes(Ingest::new(self.stores.clone(), deliveries)));
+        let router = http::finish(routes);
+
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let graceful = axum::serve(listener, router)
+            .with_graceful_shutdown(stop.clone().cancelled_owned())
+            .into_future();
+        let stopped = stop.clone();
+        tasks.spawn(async move {
+            let limit = async {
+                stopped.cancelled().await;
+                tokio::time::sleep(HTTP_GRACE).await;
+            };
+            tokio::select! {
+                _ = graceful => {}
+                () = limit => {}
+            }
+        });
+        let source = |queue_url: &str, concurrency| EventSource {
+            client: self.aws.sqs(),
+            queue_url: queue_url.to_owned(),
+            batch_size: BATCH_SIZE,
+            concurrency,
+        };
+        let delivering = source(&self.deliveries_url, DELIVERING);
+        let recording = source(&self.dead_letters_url, RECORDING);
+        let deliver = move |event| {
+            let deliver = deliver.clone();
+            async move { deliver.handle(event).await }
+        };
+        let record = move |event| {
+            let errors = errors.clone();
+            async move { errors.handle(event).await }
+        };
+        tasks.spawn(delivering.run(deliver, stop.clone()));
+        tasks.spawn(recording.run(record, stop.clone()));
+        Ok(Bundle {
+            addr,
+            prepared: self,
+            stop,
+            tasks,
+        })
+    }
+}
+
+impl Bundle {
+    /// Prepares and starts in one go.
+    pub(crate) async fn start(options: Options) -> Result<Self> {
+        let prepared = Prepared::open(&options.storage).await?;
+        prepared
+            .start(options.addr, options.allow_targets, options.retry_schedule)
+            .await
+    }
+
+    pub(crate) fn stores(&self) -> &Stores {
+        &self.prepared.stores
+    }
+
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        self.prepared.environment()
+    }
+
+    /// Takes no more requests and jobs, ends those in progress, and says how many jobs are left.
+    pub(crate) async fn shut_down(mut self) -> Result<u64> {
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
+        let left = self.prepared.queued().await?;
+        self.prepared.aws.shut_down().await;
+        Ok(left)
+    }
+}
+
+impl Prepared {
+    /// How many jobs wait for their attempt or their record.
+    async fn queued(&self) -> Result<u64> {
+        let counts = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let mut sum = 0;
+        for url in [&self.deliveries_url, &self.dead_letters_url] {
+            let request = self.aws.sqs().get_queue_attributes().queue_url(url);
+            let answer = request
+                .set_attribute_names(Some(counts.to_vec()))
+                .send()
+                .await?;
+            let values = answer.attributes.unwrap_or_default().into_values();
+            sum += values
+                .filter_map(|count| count.parse::<u64>().ok())
+                .sum::<u64>();
+        }
+        Ok(sum)
+    }
+}
+
+async fn create_queue(aws: &LocalAws, name: &str, redrive: Option<String>) -> Result<String> {
+    let name = format!("{STACK}-{name}");
+    let failed = || format!("cannot make the queue {name}");
+    let sqs = aws.sqs();
+    let created = sqs.create_queue().queue_name(&name).send().await;
+    let url = created
+        .with_context(failed)?
+        .queue_url
+        .with_context(failed)?;
+    // Apart from its making: an older release may have made it with other attributes.
+    let mut attributes = HashMap::from([(
+        QueueAttributeName::VisibilityTimeout,
+        VISIBILITY_TIMEOUT_S.to_string(),
+    )]);
+    attributes.extend(redrive.map(|redrive| (QueueAttributeName::RedrivePolicy, redrive)));
+    let request = sqs.set_queue_attributes().queue_url(&url);
+    let set = request.set_attributes(Some(attributes)).send().await;
+    set.with_context(failed)?;
+    Ok(url)
+}
+
+async fn queue_arn(aws: &LocalAws, url: &str) -> Result<String> {
+    let arn = QueueAttributeName::QueueArn;
+    let request = aws.sqs().get_queue_attributes().queue_url(url);
+    let answer = request.attribute_names(arn.clone()).send().await?;
+    let attributes = answer.attributes.unwrap_or_default();
+    attributes.get(&arn).cloned().context("a queue has no ARN")
+}

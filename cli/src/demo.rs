@@ -1,0 +1,249 @@
+//! `demo`: the whole story on one screen. It succeeds only if all of it happened.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use axum::http::StatusCode;
+use emulator::Storage;
+use serde_json::{Value, json, value::RawValue};
+use shared::{catalog, deliver::schedule::RetrySchedule};
+
+use crate::{
+    bundle::{Bundle, Options},
+    fixtures::Demonstration,
+    receiver::{Received, Receiver},
+};
+
+/// The waits after the first and the second failure, so that the third is the last.
+const SCHEDULE: &str = "1s,2s";
+const ATTEMPTS: usize = 3;
+
+/// How long a step may take before the demonstration has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const ARRIVES: &str = "assignment.assignment_created";
+const FAILS: &str = "cohort_user.added";
+
+pub(crate) async fn run() -> Result<()> {
+    let any_port = "127.0.0.1:0".parse()?;
+    let mut good = Receiver::start(any_port, StatusCode::OK).await?;
+    let mut bad = Receiver::start(any_port, StatusCode::INTERNAL_SERVER_ERROR).await?;
+    let bundle = Bundle::start(Options {
+        addr: any_port,
+        storage: Storage::Memory,
+        allow_targets: vec![good.addr, bad.addr],
+        retry_schedule: SCHEDULE.parse::<RetrySchedule>()?,
+    })
+    .await?;
+    let people = Demonstration::create(bundle.stores()).await?;
+    let api = Api::new(format!("http://{}/v1/notify", bundle.addr))?;
+    println!("The bundle runs on http://{}, all in memory.", bundle.addr);
+
+    delivered(&api, &people, &mut good).await?;
+    given_up(&api, &people, &mut bad).await?;
+
+    let left = bundle.shut_down().await?;
+    ensure!(left == 0, "{left} jobs were left in the queues");
+    println!("\nAll of it happened. `academy-hooks serve` runs the same bundle for you to use.");
+    Ok(())
+}
+
+/// The first half: an event reaches its subscriber.
+async fn delivered(api: &Api, people: &Demonstration, receiver: &mut Receiver) -> Result<()> {
+    let target = format!("http://{}/webhooks/assignment-created", receiver.addr);
+    heading(1, "An academy subscribes an endpoint that answers 200");
+    let hook = api.subscribe(people, ARRIVES, &target).await?;
+    show(&hook);
+
+    heading(2, "The platform publishes the event");
+    let payload = api.publish(people, ARRIVES).await?;
+
+    heading(3, "The endpoint receives");
+    let request = next(receiver).await?;
+    println!("{} {}", request.method, request.path);
+    for (name, value) in &request.headers {
+        println!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
+    }
+    println!("\n{}", String::from_utf8_lossy(&request.body));
+    ensure!(
+        request.body == payload.as_bytes(),
+        "the body is not the payload as published"
+    );
+
+    heading(4, "The hook's counters have moved");
+    let hook = api.hook_after_calls(people, &hook["id"], 1).await?;
+    ensure!(
+        hook["last_response_code"] == 200,
+        "the hook shows another code than 200"
+    );
+    show(&hook);
+    Ok(())
+}
+
+/// The second half: an event that its subscriber never takes.
+async fn given_up(api: &Api, people: &Demonstration, receiver: &mut Receiver) -> Result<()> {
+    let target = format!("http://{}/webhooks/student-added", receiver.addr);
+    heading(
+        5,
+        "It subscribes another endpoint, which always answers 500",
+    );
+    let hook = api.subscribe(people, FAILS, &target).await?;
+    show(&hook);
+
+    heading(
+        6,
+        "The delivery fails, is tried again after 1 s and 2 s, and is given up",
+    );
+    api.publish(people, FAILS).await?;
+    let began = Instant::now();
+    for attempt in 1..=ATTEMPTS {
+        next(receiver).await?;
+        println!(
+            "attempt {attempt} after {:.1} s: 500",
+            began.elapsed().as_secs_f64()
+        );
+    }
+    let calls = u64::try_from(ATTEMPTS)?;
+    let hook = api.hook_after_calls(people, &hook["id"], calls).await?;
+    ensure!(
+        hook["last_response_code"] == 500,
+        "the hook shows another code than 500"
+    );
+    show(&hook);
+
+    heading(7, "The academy reads why");
+    let errors = eventually("a HookError", async || {
+        let errors = api.get("/hook/error", &people.academy).await?;
+        Ok((errors["count"] == 1).then_some(errors))
+    })
+    .await?;
+    let error = &errors["results"][0];
+    ensure!(
+        error["hooks"] == json!([hook["id"]]),
+        "the HookError names another hook"
+    );
+    show(error);
+    Ok(())
+}
+
+fn heading(number: usize, text: &str) {
+    println!("\n── {number}. {text}");
+}
+
+fn show(value: &Value) {
+    println!("{value:#}");
+}
+
+async fn next(receiver: &mut Receiver) -> Result<Received> {
+    let request = tokio::time::timeout(PATIENCE, receiver.requests.recv()).await;
+    request
+        .context("no request came")?
+        .context("the receiver has ended")
+}
+
+/// Looks again and again until there is something.
+async fn eventually<T, F>(what: &str, look: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<Option<T>>>,
+{
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bail!("{what} never came")
+}
+
+/// The bundle's API, as an academy's and the platform's software call it.
+struct Api {
+    base: String,
+    http: reqwest::Client,
+}
+
+impl Api {
+    fn new(base: String) -> Result<Self> {
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        Ok(Self { base, http })
+    }
+
+    async fn get(&self, path: &str, token: &str) -> Result<Value> {
+        let request = self.http.get(format!("{}{path}", self.base));
+        self.call(request, token, StatusCode::OK).await
+    }
+
+    async fn post(
+        &self,
+        path: &str,
+        token: &str,
+        body: String,
+        status: StatusCode,
+    ) -> Result<Value> {
+        let request = self
+            .http
+            .post(format!("{}{path}", self.base))
+            .header("Content-Type", "application/json")
+            .body(body);
+        self.call(request, token, status).await
+    }
+
+    async fn call(
+        &self,
+        request: reqwest::RequestBuilder,
+        token: &str,
+        status: StatusCode,
+    ) -> Result<Value> {
+        let request = request.header("Authorization", format!("Token {token}"));
+        let response = request.send().await?;
+        let answered = response.status();
+        let body = response.text().await?;
+        ensure!(answered == status, "the API answered {answered}: {body}");
+        Ok(serde_json::from_str(&body)?)
+    }
+
+    async fn subscribe(&self, people: &Demonstration, event: &str, target: &str) -> Result<Value> {
+        let body = json!({"event": event, "target": target}).to_string();
+        let path = "/hook/subscribe";
+        self.post(path, &people.academy, body, StatusCode::CREATED)
+            .await
+    }
+
+    /// Publishes an event with its example as the payload, and returns the payload.
+    async fn publish(&self, people: &Demonstration, event: &str) -> Result<&'static str> {
+        let example = catalog::find(event)
+            .context("there is no such event")?
+            .example();
+        let payload: &RawValue = serde_json::from_str(example)?;
+        let academy = Demonstration::ACADEMY;
+        let body =
+            format!(r#"{{"event": "{event}", "academy": "{academy}", "payload": {payload}}}"#);
+        let accepted = self
+            .post("/event", &people.publisher, body, StatusCode::ACCEPTED)
+            .await?;
+        show(&accepted);
+        ensure!(
+            accepted["deliveries"] == 1,
+            "the event matched another number of hooks than 1"
+        );
+        Ok(example)
+    }
+
+    async fn hook_after_calls(
+        &self,
+        people: &Demonstration,
+        id: &Value,
+        calls: u64,
+    ) -> Result<Value> {
+        eventually("the hook's counter", async || {
+            let hook = self
+                .get(&format!("/hook/subscribe/{id}"), &people.academy)
+                .await?;
+            Ok((hook["total_calls"] == calls).then_some(hook))
+        })
+        .await
+    }
+}

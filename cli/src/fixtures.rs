@@ -1,0 +1,189 @@
+//! What a store begins with: a file of fixtures, or a demonstration.
+
+use std::{collections::HashSet, path::Path};
+
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use shared::{
+    catalog, clock,
+    model::{Academy, Hook, HookId, HookStats, Scope, Subscription, Target, User, check_name},
+    store::{StoredState, StoredToken, Stores, TokenDigest},
+};
+
+use crate::operator::random_token;
+
+/// The file. A field that it does not know is an error that names it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fixtures {
+    #[serde(default)]
+    academies: Vec<Academy>,
+    #[serde(default)]
+    users: Vec<User>,
+    #[serde(default)]
+    tokens: Vec<TokenFixture>,
+    #[serde(default)]
+    hooks: Vec<HookFixture>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenFixture {
+    token: String,
+    username: String,
+    #[serde(default)]
+    expires_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HookFixture {
+    id: HookId,
+    owner: String,
+    event: String,
+    target: Target,
+    #[serde(default)]
+    service_id: Option<String>,
+    #[serde(default)]
+    total_calls: u64,
+    #[serde(default)]
+    last_call_at: Option<Timestamp>,
+    #[serde(default)]
+    last_response_code: Option<u16>,
+    #[serde(default)]
+    sample: Option<Value>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl Fixtures {
+    /// Reads a file.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text)
+            .with_context(|| format!("{} is no file of fixtures", path.display()))
+    }
+
+    /// Stores everything, into an empty store.
+    pub(crate) async fn load(&self, stores: &Stores) -> Result<()> {
+        if !stores.identities.is_empty().await? {
+            bail!("fixtures are for an empty store: remove the data directory, or use --in-memory");
+        }
+        for academy in &self.academies {
+            check_name(&academy.slug)?;
+            if !stores.identities.add_academy(academy).await? {
+                bail!(
+                    "two academies have the slug {:?} or the id {}",
+                    academy.slug,
+                    academy.id
+                );
+            }
+        }
+        for user in &self.users {
+            check_name(&user.username)?;
+            stores.identities.put_user(user).await?;
+        }
+        for fixture in &self.tokens {
+            let token = StoredToken {
+                digest: TokenDigest::of(&fixture.token),
+                username: fixture.username.clone(),
+                created_at: clock::now(),
+                expires_at: fixture.expires_at,
+            };
+            stores.identities.put_token(&token).await?;
+        }
+        let hooks = self.hooks.iter().map(|hook| self.hook(hook));
+        let hooks = hooks.collect::<Result<Vec<_>>>()?;
+        let mut ids = HashSet::new();
+        if let Some((twice, _)) = hooks.iter().find(|(hook, _)| !ids.insert(hook.id)) {
+            bail!("two hooks have the id {}", twice.id);
+        }
+        stores.hooks.import(&hooks).await?;
+        Ok(())
+    }
+
+    fn hook(&self, fixture: &HookFixture) -> Result<(Hook, StoredState)> {
+        let HookFixture {
+            id, owner, event, ..
+        } = fixture;
+        check_name(owner)?;
+        if catalog::find(event).is_none() {
+            bail!("hook {id}: there is no event {event:?}");
+        }
+        let mut users = self.users.iter();
+        let is_superadmin = users.any(|user| user.username == *owner && user.is_superuser);
+        let hook = Hook {
+            id: *id,
+            scope: Scope::of_owner(owner, is_superadmin),
+            owner: owner.clone(),
+            subscription: Subscription {
+                event: event.clone(),
+                target: fixture.target.clone(),
+                service_id: fixture.service_id.clone(),
+            },
+            created_at: fixture.created_at,
+            updated_at: fixture.updated_at,
+        };
+        let stats = HookStats {
+            total_calls: fixture.total_calls,
+            last_call_at: fixture.last_call_at,
+            last_response_code: fixture.last_response_code,
+        };
+        let state = StoredState::new(&hook, stats, fixture.sample.as_ref());
+        Ok((hook, state))
+    }
+}
+
+/// The people of a demonstration, with their tokens.
+pub(crate) struct Demonstration {
+    pub(crate) academy: String,
+    pub(crate) superadmin: String,
+    pub(crate) publisher: String,
+}
+
+impl Demonstration {
+    /// The academy's slug: that of the document's examples.
+    pub(crate) const ACADEMY: &str = "downtown-campus";
+
+    /// Stores an academy, a superadmin and a publisher.
+    pub(crate) async fn create(stores: &Stores) -> Result<Self> {
+        let academy = Academy {
+            id: 4,
+            slug: Self::ACADEMY.to_owned(),
+            name: "Downtown Campus".to_owned(),
+        };
+        stores.identities.add_academy(&academy).await?;
+        Ok(Self {
+            academy: with_token(stores, Self::ACADEMY, false, false).await?,
+            superadmin: with_token(stores, "admin", true, false).await?,
+            publisher: with_token(stores, "platform", false, true).await?,
+        })
+    }
+}
+
+async fn with_token(
+    stores: &Stores,
+    username: &str,
+    is_superuser: bool,
+    can_publish: bool,
+) -> Result<String> {
+    let user = User {
+        username: username.to_owned(),
+        is_superuser,
+        is_active: true,
+        can_publish,
+    };
+    stores.identities.put_user(&user).await?;
+    let token = random_token();
+    let stored = StoredToken {
+        digest: TokenDigest::of(&token),
+        username: username.to_owned(),
+        created_at: clock::now(),
+        expires_at: None,
+    };
+    stores.identities.put_token(&stored).await?;
+    Ok(token)
+}

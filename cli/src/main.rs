@@ -1,0 +1,39 @@
+//! `academy-hooks`: the whole bundle on one machine, and the operator's commands.
+#![expect(
+    clippy::print_stdout,
+    reason = "a command talks to whoever typed it on standard output"
+)]
+
+mod args;
+mod bundle;
+mod demo;
+mod fixtures;
+mod operator;
+mod receiver;
+mod serve;
+
+use anyhow::Result;
+use clap::Parser;
+use shared::telemetry::{self, Format};
+
+use crate::args::{Cli, Command};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let cli = Cli::parse();
+    // What the embedded tables report of conditions that do not hold is part of their use.
+    telemetry::init(
+        Format::Text,
+        match cli.command {
+            Command::Serve(_) => "info,dynoxide=error",
+            _ => "error",
+        },
+    );
+    match cli.command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Demo => demo::run().await,
+        Command::Academy(args) => operator::academy(args).await,
+        Command::User(args) => operator::user(args).await,
+        Command::Token(args) => operator::token(args).await,
+    }
+}

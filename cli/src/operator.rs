@@ -1,0 +1,159 @@
+//! The operator's commands: who may use a deployment.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use shared::{
+    aws, clock, config,
+    model::{Academy, Scope, User},
+    store::{StoredToken, Stores, TableNames, TokenDigest},
+};
+
+use crate::args::{
+    AcademyArgs, AcademyCommand, Deployment, TokenArgs, TokenCommand, UserArgs, UserCommand,
+};
+
+/// A token nobody can guess: 256 bits as hexadecimal digits.
+pub(crate) fn random_token() -> String {
+    use std::fmt::Write;
+
+    rand::random::<[u8; 32]>()
+        .iter()
+        .fold(String::with_capacity(64), |mut token, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(token, "{byte:02x}");
+            token
+        })
+}
+
+async fn stores(deployment: &Deployment) -> Result<Stores> {
+    let names = match &deployment.stack {
+        Some(stack) => TableNames::of_stack(stack),
+        None => config::tables(&[
+            config::HOOKS_TABLE,
+            config::HOOK_STATE_TABLE,
+            config::IDENTITIES_TABLE,
+        ])
+        .context("which deployment? Name it with --stack, or its tables by environment")?,
+    };
+    let dynamodb = aws_sdk_dynamodb::Client::new(&aws::sdk_config().await);
+    Ok(Stores::new(&dynamodb, &names))
+}
+
+pub(crate) async fn academy(args: AcademyArgs) -> Result<()> {
+    let AcademyCommand::Add { slug, name, id } = args.command;
+    let identities = stores(&args.deployment).await?.identities;
+    let given_id = id;
+    // A number that the counter gives out may be one that was given by hand: then the next.
+    for _ in 0..1_000 {
+        if identities.academy(&slug).await?.is_some() {
+            bail!("there is an academy {slug:?} already");
+        }
+        let id = match given_id {
+            Some(id) => id,
+            None => identities.next_academy_id().await?,
+        };
+        let academy = Academy {
+            id,
+            slug: slug.clone(),
+            name: name.clone().unwrap_or_else(|| slug.clone()),
+        };
+        if identities.add_academy(&academy).await? {
+            println!("Academy {slug} has the number {id}. Its user: academy-hooks user add {slug}");
+            return Ok(());
+        }
+        if given_id.is_some() {
+            bail!("there is an academy with the number {id} already");
+        }
+    }
+    bail!("no free number was found: give one with --id")
+}
+
+pub(crate) async fn user(args: UserArgs) -> Result<()> {
+    let UserCommand::Add {
+        username,
+        superadmin,
+        publisher,
+        inactive,
+    } = args.command;
+    let stores = stores(&args.deployment).await?;
+    let user = User {
+        username: username.clone(),
+        is_superuser: superadmin,
+        is_active: !inactive,
+        can_publish: publisher,
+    };
+    stores.identities.put_user(&user).await?;
+    // A change of role changes whose events the user's hooks hear.
+    let [from, to] = [!superadmin, superadmin].map(|role| Scope::of_owner(&username, role));
+    let moved = stores.hooks.move_all(&username, &from, &to).await?;
+    if moved > 0 {
+        println!("{moved} hooks of {username} now follow its role.");
+    }
+    println!("User {username} is stored. A token: academy-hooks token issue {username}");
+    Ok(())
+}
+
+pub(crate) async fn token(args: TokenArgs) -> Result<()> {
+    let stores = stores(&args.deployment).await?;
+    match args.command {
+        TokenCommand::Issue {
+            username,
+            expires_in,
+        } => issue(&stores, username, expires_in).await,
+        TokenCommand::List { username } => list(&stores, username.as_deref()).await,
+        TokenCommand::Revoke { id } => revoke(&stores, &id).await,
+    }
+}
+
+async fn issue(stores: &Stores, username: String, expires_in: Option<u32>) -> Result<()> {
+    if stores.identities.user(&username).await?.is_none() {
+        bail!("there is no user {username:?}: academy-hooks user add {username}");
+    }
+    let now = clock::now();
+    let days = |days: u32| Duration::from_hours(24) * days;
+    let token = random_token();
+    let stored = StoredToken {
+        digest: TokenDigest::of(&token),
+        username,
+        created_at: now,
+        expires_at: expires_in.map(|n| now + days(n)),
+    };
+    stores.identities.put_token(&stored).await?;
+    println!("{token}");
+    Ok(())
+}
+
+async fn list(stores: &Stores, username: Option<&str>) -> Result<()> {
+    let mut tokens = stores.identities.tokens().await?;
+    tokens.retain(|token| username.is_none_or(|name| token.username == name));
+    tokens.sort_by(|a, b| (&a.username, a.created_at).cmp(&(&b.username, b.created_at)));
+    for token in tokens {
+        let expires = token
+            .expires_at
+            .map_or_else(|| "never".to_owned(), |time| time.to_string());
+        println!(
+            "{}  {}  issued {}  expires {expires}",
+            token.digest.short(),
+            token.username,
+            token.created_at,
+        );
+    }
+    Ok(())
+}
+
+async fn revoke(stores: &Stores, id: &str) -> Result<()> {
+    let tokens = stores.identities.tokens().await?;
+    let mut named = tokens
+        .into_iter()
+        .filter(|token| token.digest.short() == id);
+    let token = named
+        .next()
+        .with_context(|| format!("there is no token {id}"))?;
+    stores.identities.delete_token(&token.digest).await?;
+    println!(
+        "The token {id} of {} is refused from now on.",
+        token.username
+    );
+    Ok(())
+}

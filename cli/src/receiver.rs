@@ -1,0 +1,61 @@
+//! An endpoint of our own, to try deliveries with: it answers each request with the same status and
+//! hands it on to whoever wants to look at it.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use axum::{
+    Router,
+    body::{Bytes, to_bytes},
+    extract::Request,
+    http::{HeaderMap, Method, StatusCode},
+};
+use tokio::{
+    net::TcpListener,
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+};
+
+/// The most bytes that it takes of a body.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// A request as it came in.
+pub(crate) struct Received {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// A running receiver.
+pub(crate) struct Receiver {
+    pub(crate) addr: SocketAddr,
+    pub(crate) requests: UnboundedReceiver<Received>,
+}
+
+impl Receiver {
+    /// Listens, and answers with `status` for as long as the process runs.
+    pub(crate) async fn start(addr: SocketAddr, status: StatusCode) -> Result<Self> {
+        let listener = TcpListener::bind(addr)
+            .await
+            .with_context(|| format!("cannot listen on {addr}"))?;
+        let addr = listener.local_addr()?;
+        let (sender, requests) = unbounded_channel();
+        let router = Router::new().fallback(move |request: Request| {
+            let sender = sender.clone();
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
+                // Nobody may be looking any more, which is no reason to answer otherwise.
+                let _ = sender.send(Received {
+                    method: parts.method,
+                    path: parts.uri.to_string(),
+                    headers: parts.headers,
+                    body,
+                });
+                status
+            }
+        });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Ok(Self { addr, requests })
+    }
+}

@@ -1,0 +1,12 @@
+//! The command as its users have it: a process, its output, its HTTP API.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what the tests share fails the test that called it"
+)]
+
+mod demo;
+mod operator;
+mod process;
+mod serve;

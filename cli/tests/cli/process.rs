@@ -1,0 +1,245 @@
+//! Starting the command, talking to it, and an endpoint for it to call.
+
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// How long anything may take before a test has failed.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_academy-hooks"));
+    // What the machine has set up for AWS must play no part.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(args: &[&str]) -> Output {
+    command().args(args).output().unwrap()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A running `serve`, killed when it is dropped.
+pub(crate) struct Serve {
+    child: Child,
+    pub(crate) addr: SocketAddr,
+    /// What it has printed before it was ready.
+    pub(crate) greeting: String,
+    rest: Receiver<String>,
+}
+
+impl Serve {
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let mut child = command()
+            .args(["serve", "--addr", "127.0.0.1:0"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (sender, rest) = channel();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut greeting = String::new();
+        while !greeting.contains("Stop with Ctrl-C") {
+            let line = rest.recv_timeout(PATIENCE).unwrap();
+            greeting.push_str(&line);
+            greeting.push('\n');
+        }
+        let url = greeting.split("http://").nth(1).unwrap();
+        let addr = url.lines().next().unwrap().parse().unwrap();
+        Self {
+            child,
+            addr,
+            greeting,
+            rest,
+        }
+    }
+
+    pub(crate) fn in_directory(directory: &Path, args: &[&str]) -> Self {
+        let data = ["--data", directory.to_str().unwrap()];
+        Self::start(&[&data, args].concat())
+    }
+
+    /// The token that the greeting shows for a user.
+    pub(crate) fn token(&self, username: &str) -> String {
+        let mut lines = self.greeting.lines().map(str::split_whitespace);
+        let words = lines.find(|words| words.clone().nth(1) == Some(username));
+        words.unwrap().nth(2).unwrap().to_owned()
+    }
+
+    /// The variables that the greeting exports.
+    pub(crate) fn exports(&self) -> HashMap<String, String> {
+        let lines = self.greeting.lines().map(str::trim);
+        lines
+            .filter_map(|line| line.strip_prefix("export ")?.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    /// Runs a command with those variables.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        command().args(args).envs(self.exports()).output().unwrap()
+    }
+
+    pub(crate) fn call(&self, method: &str, path: &str, token: &str, body: &str) -> (u16, Value) {
+        try_call(self.addr, method, path, token, body).unwrap()
+    }
+
+    pub(crate) fn subscribe(&self, token: &str, event: &str, target: &str) -> Value {
+        let body = format!(r#"{{"event": "{event}", "target": "{target}"}}"#);
+        let (status, hook) = self.call("POST", "/v1/notify/hook/subscribe", token, &body);
+        assert_eq!(status, 201, "{hook}");
+        hook
+    }
+
+    /// Publishes an event and returns the number of its deliveries.
+    pub(crate) fn publish(&self, token: &str, event: &str, academy: &str) -> Value {
+        let body =
+            format!(r#"{{"event": "{event}", "academy": "{academy}", "payload": {{"id": 1}}}}"#);
+        let (status, accepted) = self.call("POST", "/v1/notify/event", token, &body);
+        assert_eq!(status, 202, "{accepted}");
+        accepted["deliveries"].clone()
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop with a signal, and returns what it says on its way out.
+    pub(crate) fn stop(mut self, signal: &str) -> (ExitStatus, String) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success());
+        let status = self.child.wait().unwrap();
+        let said: Vec<String> = self.rest.iter().collect();
+        (status, said.join("\n"))
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One HTTP request; an error where there is no answer.
+pub(crate) fn try_call(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    token: &str,
+    body: &str,
+) -> std::io::Result<(u16, Value)> {
+    let mut stream = TcpStream::connect(addr)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\
+         Authorization: Token {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let parsed = answer.split_once("\r\n\r\n").and_then(|(head, body)| {
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some((status, serde_json::from_str(body).ok()?))
+    });
+    parsed.ok_or_else(|| std::io::Error::other("the answer broke off"))
+}
+
+/// Looks again and again until there is something.
+pub(crate) fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        if let Some(found) = look() {
+            return found;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{what} never came")
+}
+
+/// An endpoint that answers each request with one status.
+pub(crate) struct Endpoint {
+    pub(crate) addr: SocketAddr,
+    bodies: Receiver<String>,
+}
+
+impl Endpoint {
+    pub(crate) fn start(status: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (sender, bodies) = channel();
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let sender = sender.clone();
+                thread::spawn(move || {
+                    if let Some(body) = answer(stream, status) {
+                        let _ = sender.send(body);
+                    }
+                });
+            }
+        });
+        Self { addr, bodies }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/hook", self.addr)
+    }
+
+    /// The body of the next request.
+    pub(crate) fn next(&self) -> String {
+        self.bodies.recv_timeout(PATIENCE).unwrap()
+    }
+
+    pub(crate) fn has_more(&self) -> bool {
+        self.bodies.try_recv().is_ok()
+    }
+}
+
+fn answer(stream: TcpStream, status: u16) -> Option<String> {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let line = line.trim().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    reader.get_mut().write_all(answer.as_bytes()).ok()?;
+    String::from_utf8(body).ok()
+}

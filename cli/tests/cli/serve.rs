@@ -1,0 +1,262 @@
+//! `serve`: what it begins with, what it keeps, how it ends.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use serde_json::Value;
+
+use crate::process::{Endpoint, Serve, eventually, run, text, try_call};
+
+const HOOKS: &str = "/v1/notify/hook/subscribe";
+const EVENT: &str = "cohort_user.added";
+
+#[test]
+fn a_first_start_shows_tokens_and_commands_that_work() {
+    let directory = tempfile::tempdir().unwrap();
+    let serve = Serve::in_directory(directory.path(), &[]);
+    let academy = serve.token("downtown-campus");
+    // The commands as they are printed: their tokens, paths and bodies.
+    let mut commands = serve
+        .greeting
+        .lines()
+        .filter(|line| line.starts_with("  curl "));
+    let body = |command: &str| {
+        command
+            .split(" -d '")
+            .nth(1)
+            .unwrap()
+            .trim_end_matches('\'')
+            .to_owned()
+    };
+    let token = |command: &str| {
+        let token = command.split("Token ").nth(1).unwrap();
+        token.split('\'').next().unwrap().to_owned()
+    };
+    let subscribe = commands.next().unwrap();
+    let (status, hook) = serve.call("POST", HOOKS, &token(subscribe), &body(subscribe));
+    assert_eq!(status, 201, "{hook}");
+    let publish = commands.next().unwrap();
+    let (status, accepted) =
+        serve.call("POST", "/v1/notify/event", &token(publish), &body(publish));
+    assert_eq!((status, &accepted["deliveries"]), (202, &Value::from(1)));
+    assert!(commands.next().unwrap().contains(&academy));
+    let delivered = || {
+        let (_, list) = serve.call("GET", HOOKS, &academy, "");
+        (list["results"][0]["last_response_code"] == 200).then_some(())
+    };
+    eventually("the delivery to the inbox", delivered);
+
+    let (status, _) = serve.call("GET", HOOKS, &serve.token("admin"), "");
+    assert_eq!(status, 200);
+    drop(serve);
+    let again = Serve::in_directory(directory.path(), &[]);
+    assert!(!again.greeting.contains("curl"), "{}", again.greeting);
+    assert_eq!(again.call("GET", HOOKS, &academy, "").1["count"], 1);
+}
+
+#[test]
+fn what_was_answered_survives_a_kill() {
+    let directory = tempfile::tempdir().unwrap();
+    let endpoint = Endpoint::start(200);
+    let allowed = endpoint.addr.to_string();
+    let args = ["--allow-target", allowed.as_str()];
+    let serve = Serve::in_directory(directory.path(), &args);
+    let (academy, publisher) = (serve.token("downtown-campus"), serve.token("platform"));
+    serve.subscribe(&academy, EVENT, &endpoint.url());
+
+    // Writers of hooks and events, cut off in the middle.
+    let stop = Arc::new(AtomicBool::new(false));
+    let made = Arc::new(Mutex::new(Vec::new()));
+    let accepted = Arc::new(Mutex::new(0_u32));
+    let addr = serve.addr;
+    let writers: Vec<_> = (0..4)
+        .map(|_| {
+            let (stop, made, accepted) = (stop.clone(), made.clone(), accepted.clone());
+            let (academy, publisher) = (academy.clone(), publisher.clone());
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let hook = r#"{"event": "form_entry.added", "target": "https://a.com/x"}"#;
+                    match try_call(addr, "POST", HOOKS, &academy, hook) {
+                        Ok((201, hook)) => made.lock().unwrap().push(hook["id"].clone()),
+                        _ => break,
+                    }
+                    let event = format!(
+                        r#"{{"event": "{EVENT}", "academy": "downtown-campus", "payload": 1}}"#
+                    );
+                    match try_call(addr, "POST", "/v1/notify/event", &publisher, &event) {
+                        Ok((202, _)) => *accepted.lock().unwrap() += 1,
+                        _ => break,
+                    }
+                }
+            })
+        })
+        .collect();
+    eventually("a dozen events", || {
+        (*accepted.lock().unwrap() >= 12).then_some(())
+    });
+    serve.kill();
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        writer.join().unwrap();
+    }
+
+    let serve = Serve::in_directory(directory.path(), &args);
+    let (_, list) = serve.call("GET", &format!("{HOOKS}?limit=1000"), &academy, "");
+    let kept: Vec<&Value> = list["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|h| &h["id"])
+        .collect();
+    for id in made.lock().unwrap().iter() {
+        assert!(kept.contains(&id), "hook {id} is gone");
+    }
+    // A hook and its history exist together: each that is listed can be read.
+    for id in kept {
+        assert_eq!(
+            serve.call("GET", &format!("{HOOKS}/{id}"), &academy, "").0,
+            200
+        );
+    }
+    serve.publish(&publisher, EVENT, "downtown-campus");
+    eventually("a delivery after the restart", || {
+        endpoint.has_more().then_some(())
+    });
+}
+
+#[test]
+fn jobs_that_wait_at_the_end_are_counted_and_come_at_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let endpoint = Endpoint::start(500);
+    let allowed = endpoint.addr.to_string();
+    let args = ["--allow-target", &allowed, "--retry-schedule", "2s"];
+    let serve = Serve::in_directory(directory.path(), &args);
+    let (academy, publisher) = (serve.token("downtown-campus"), serve.token("platform"));
+    serve.subscribe(&academy, EVENT, &endpoint.url());
+    serve.publish(&publisher, EVENT, "downtown-campus");
+    assert_eq!(endpoint.next(), r#"{"id": 1}"#);
+    let counted = || {
+        let (_, list) = serve.call("GET", HOOKS, &academy, "");
+        (list["results"][0]["total_calls"] == 1).then_some(())
+    };
+    eventually("the first attempt's record", counted);
+
+    let (status, said) = serve.stop("-TERM");
+    assert!(status.success());
+    assert!(
+        said.contains("1 queued jobs wait for the next start"),
+        "{said}"
+    );
+    let serve = Serve::in_directory(directory.path(), &args);
+    assert_eq!(endpoint.next(), r#"{"id": 1}"#);
+    let given_up = || {
+        let (_, errors) = serve.call("GET", "/v1/notify/hook/error", &academy, "");
+        (errors["count"] == 1).then_some(errors)
+    };
+    let errors = eventually("the HookError", given_up);
+    assert_eq!(
+        errors["results"][0]["message"],
+        "The endpoint answered 500."
+    );
+
+    let (status, said) = serve.stop("-INT");
+    assert!(status.success());
+    assert!(said.contains("0 queued jobs"), "{said}");
+}
+
+#[test]
+fn a_directory_has_one_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let _first = Serve::in_directory(directory.path(), &[]);
+    let data = directory.path().to_str().unwrap();
+    let second = run(&["serve", "--addr", "127.0.0.1:0", "--data", data]);
+    assert!(!second.status.success());
+    assert!(text(&second.stderr).contains("is in use by another process"));
+}
+
+#[test]
+fn fixtures_are_read_whole_or_refused_with_the_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fixtures.json");
+    let file = file.to_str().unwrap();
+    let hook = |id: u32, event: &str| {
+        format!(
+            r#"{{"id": {id}, "owner": "a", "event": "{event}", "target": "https://a.com/x",
+                "created_at": "2025-01-15T10:30:00Z", "updated_at": "2025-01-15T10:30:00Z"}}"#
+        )
+    };
+    let academy = |id: u32| format!(r#"{{"id": {id}, "slug": "a{id}", "name": "A"}}"#);
+    for (fixtures, reason) in [
+        (r#"{"acadmies": []}"#.to_owned(), "acadmies"),
+        (
+            r#"{"users": [{"username": "a", "admin": true}]}"#.to_owned(),
+            "admin",
+        ),
+        ("no json".to_owned(), "is no file of fixtures"),
+        (
+            format!(r#"{{"hooks": [{}]}}"#, hook(1, "x.y")),
+            "there is no event \"x.y\"",
+        ),
+        (
+            format!(r#"{{"hooks": [{}]}}"#, hook(0, EVENT)),
+            "no hook id",
+        ),
+        (
+            format!(r#"{{"hooks": [{}, {}]}}"#, hook(7, EVENT), hook(7, EVENT)),
+            "two hooks have the id 7",
+        ),
+        (
+            format!(r#"{{"academies": [{}, {}]}}"#, academy(3), academy(3)),
+            "two academies",
+        ),
+        (
+            r#"{"academies": [{"id": 1, "slug": "*", "name": "A"}]}"#.to_owned(),
+            "is no name",
+        ),
+    ] {
+        std::fs::write(file, &fixtures).unwrap();
+        let refused = run(&[
+            "serve",
+            "--in-memory",
+            "--addr",
+            "127.0.0.1:0",
+            "--fixtures",
+            file,
+        ]);
+        assert!(!refused.status.success(), "{fixtures}");
+        let said = text(&refused.stderr);
+        assert!(said.contains(reason), "{fixtures}: {said}");
+    }
+
+    let data = directory.path().join("data");
+    Serve::in_directory(&data, &[]).kill();
+    std::fs::write(file, "{}").unwrap();
+    let data = data.to_str().unwrap();
+    let refused = run(&[
+        "serve",
+        "--data",
+        data,
+        "--addr",
+        "127.0.0.1:0",
+        "--fixtures",
+        file,
+    ]);
+    assert!(text(&refused.stderr).contains("fixtures are for an empty store"));
+}
+
+#[test]
+fn the_fixtures_of_the_event_files_can_be_loaded() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../events/fixtures.json");
+    let serve = Serve::start(&["--in-memory", "--fixtures", file]);
+    let (status, list) = serve.call("GET", HOOKS, "demo-academy-token", "");
+    assert_eq!((status, &list["count"]), (200, &Value::from(1)));
+    assert_eq!(list["results"][0]["id"], 1);
+    // The next hook gets an id above those of the fixtures.
+    let hook = serve.subscribe("demo-academy-token", EVENT, "https://a.com/x");
+    assert_eq!(hook["id"], 2);
+}
