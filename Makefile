@@ -1,0 +1,71 @@
+# The commands that people type; `make help` lists them. Tests need cargo alone: `cargo test --workspace`.
+# Everything else that is needed is installed into .venv at pinned versions, on first use.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+# In front of the rest: cargo-lambda finds its linker, zig, through the first python3.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export SAM_CLI_TELEMETRY := 0
+
+# What `make build` builds for, arm64 or x86_64; a deployment's architecture stands in samconfig.toml.
+ARCHITECTURE ?= arm64
+FUNCTIONS := manage ingest deliver errors
+CARGO_TOOLS := cargo-deny@0.20.2 cargo-machete@0.9.2
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: ## Run every test
+	cargo test --workspace
+
+.PHONY: check
+check: check-format check-lints check-docs check-template check-dependencies ## Everything that must hold beside the tests
+
+.PHONY: check-format
+check-format: ## Formatting
+	cargo fmt --all --check
+
+.PHONY: check-lints
+check-lints: ## Compiler's and clippy's lints; a warning fails
+	cargo clippy --workspace --all-targets -- -D warnings
+
+.PHONY: check-docs
+check-docs: ## The code's documentation builds without a warning
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+.PHONY: check-template
+check-template: $(VENV)/.python-tools ## template.yaml, before and after SAM's transform
+	python3 scripts/check_template.py
+
+.PHONY: check-dependencies
+check-dependencies: $(VENV)/.cargo-tools ## Licences, bans, and dependencies that nothing uses
+	cargo deny --locked check licenses bans sources
+	cargo machete --with-metadata
+
+.PHONY: audit
+audit: $(VENV)/.cargo-tools ## Known vulnerabilities (fetches the advisory database from GitHub)
+	cargo deny --locked check advisories
+
+.PHONY: build
+build: $(VENV)/.python-tools ## Build the functions into target/lambda (ARCHITECTURE=arm64 or x86_64)
+	cargo lambda build --release --locked --$(subst _,-,$(ARCHITECTURE)) $(addprefix -p ,$(FUNCTIONS))
+
+.PHONY: deploy
+deploy: $(VENV)/.python-tools ## Build and deploy the stack that samconfig.toml describes
+	sam build
+	sam deploy
+
+$(VENV)/.python-tools: scripts/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+# Unoptimised: they run for seconds, and optimising them takes minutes.
+$(VENV)/.cargo-tools: $(VENV)/.python-tools Makefile
+	cargo install --quiet --locked --debug --config profile.dev.debug=false --root $(VENV) $(CARGO_TOOLS)
+	touch $@
