@@ -69,7 +69,6 @@ impl Queue {
     /// those that the queue did not take. Empty: all are in the queue.
     pub async fn send(&self, messages: impl IntoIterator<Item = Outgoing>) -> BTreeSet<usize> {
         let mut unsent = BTreeSet::new();
-        let mut entries = Vec::new();
         let encoded =
             messages
                 .into_iter()
@@ -82,12 +81,12 @@ impl Queue {
                     }),
                     Ok(body) => {
                         tracing::error!(bytes = body.len(), "a message is too large for the queue");
-                        entries.push(index);
+                        unsent.insert(index);
                         None
                     }
                     Err(error) => {
                         tracing::error!(%error, "a message cannot be encoded");
-                        entries.push(index);
+                        unsent.insert(index);
                         None
                     }
                 });
@@ -100,7 +99,6 @@ impl Queue {
         .collect()
         .await;
         unsent.extend(left.into_iter().flatten());
-        unsent.extend(entries);
         unsent
     }
 
