@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use shared::{
     clock,
-    deliver::client::DeliveryClient,
-    model::{DELIVERY_DEADLINE, DeliveryJob, Outcome, Target},
+    deliver::client::{DeliveryClient, Reply},
+    model::{DELIVERY_DEADLINE, DeliveryJob, Target},
 };
 
 /// The time that an attempt may take before it is cut off from outside. The client keeps its own,
@@ -16,7 +16,7 @@ const GUARD: Duration = Duration::from_secs(DELIVERY_DEADLINE.as_secs() + 5);
 /// An attempt that was made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attempted {
-    pub(crate) outcome: Outcome,
+    pub(crate) reply: Reply,
     pub(crate) ended_at: Timestamp,
 }
 
@@ -29,13 +29,13 @@ pub(crate) async fn attempt(
     let delivery_id = job.delivery_id.clone();
     let task = tokio::spawn(async move {
         let started = Instant::now();
-        let outcome = client.post(&target, &job.payload).await;
+        let reply = client.post(&target, &job.payload).await;
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             target: "delivery",
             event = job.event,
             hook = job.hook.id.get(),
-            code = outcome.code(),
+            code = reply.outcome.code(),
             ms,
             attempt = job.attempt,
             delivery_id = job.delivery_id,
@@ -43,7 +43,7 @@ pub(crate) async fn attempt(
             "attempted"
         );
         Attempted {
-            outcome,
+            reply,
             ended_at: clock::now(),
         }
     });

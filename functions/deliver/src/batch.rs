@@ -141,19 +141,21 @@ impl<'a> Batch<'a> {
             message_id,
             mut job,
         } = received;
-        let Attempted { outcome, ended_at } = attempted;
+        let Attempted { reply, ended_at } = attempted;
         self.record(job.hook.id, attempted);
-        let wait = match outcome.verdict() {
+        let next = match reply.outcome.verdict() {
             Verdict::Delivered => return,
-            Verdict::Retry => self
-                .deliver
-                .schedule
-                .wait_after(job.attempt, rand::random()),
+            Verdict::Retry => self.deliver.schedule.next_attempt(
+                job.attempt,
+                ended_at,
+                reply.retry_after,
+                rand::random(),
+            ),
             Verdict::GiveUp => None,
         };
-        if let Some(wait) = wait {
+        if let Some(not_before) = next {
             job.attempt = job.attempt.saturating_add(1);
-            job.not_before = ended_at + wait;
+            job.not_before = not_before;
             let delay_s = delay_until(job.not_before, ended_at).unwrap_or(0);
             let message = QueueMessage::Delivery(job);
             let outgoing = Outgoing { message, delay_s };
@@ -163,8 +165,8 @@ impl<'a> Batch<'a> {
             });
         } else {
             let letter = DeadLetter {
-                message: outcome.message(),
-                status: outcome.status(),
+                message: reply.outcome.message(),
+                status: reply.outcome.status(),
                 failed_at: ended_at,
                 job,
             };
@@ -181,7 +183,7 @@ impl<'a> Batch<'a> {
             hook_id,
             calls: 1,
             last_call_at: attempted.ended_at,
-            last_response_code: attempted.outcome.code(),
+            last_response_code: attempted.reply.outcome.code(),
         };
         self.recorded
             .entry(hook_id)

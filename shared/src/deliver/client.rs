@@ -13,7 +13,10 @@ use reqwest::{
 };
 use serde_json::value::RawValue;
 
-use super::guard::{AddressGuard, NotPublic, PublicResolver};
+use super::{
+    guard::{AddressGuard, NotPublic, PublicResolver},
+    retry_after::RetryAfter,
+};
 use crate::model::{DELIVERY_DEADLINE, Outcome, Target};
 
 /// How long a connection may take to open.
@@ -30,6 +33,24 @@ const USER_AGENT_VALUE: &str = "BreatheCode-Webhooks/1.0";
 #[derive(Debug, thiserror::Error)]
 #[error("the HTTP client cannot start")]
 pub struct ClientError(#[from] reqwest::Error);
+
+/// What an attempt came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When the endpoint wants the next one, if it says so.
+    pub retry_after: Option<RetryAfter>,
+}
+
+impl From<Outcome> for Reply {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            retry_after: None,
+        }
+    }
+}
 
 /// Makes attempts. Connections are kept and shared between them; cloning is cheap.
 #[derive(Clone, Debug)]
@@ -58,9 +79,9 @@ impl DeliveryClient {
     }
 
     /// POSTs a payload, byte for byte, and says how that ended: within [`DELIVERY_DEADLINE`].
-    pub async fn post(&self, target: &Target, payload: &RawValue) -> Outcome {
+    pub async fn post(&self, target: &Target, payload: &RawValue) -> Reply {
         if self.guard.check(target.url()).is_err() {
-            return Outcome::Refused;
+            return Outcome::Refused.into();
         }
         let request = self
             .http
@@ -68,14 +89,18 @@ impl DeliveryClient {
             .body(payload.get().to_owned());
         let exchange = async {
             let response = request.send().await?;
-            let status = response.status().as_u16();
+            let status = response.status();
+            let retry_after = RetryAfter::of(status, response.headers());
             read_to_keep(response).await?;
-            Ok(status)
+            Ok(Reply {
+                outcome: Outcome::Answered(status.as_u16()),
+                retry_after,
+            })
         };
         match tokio::time::timeout(DELIVERY_DEADLINE, exchange).await {
-            Ok(Ok(status)) => Outcome::Answered(status),
-            Ok(Err(error)) => classify(&error),
-            Err(_) => Outcome::TimedOut,
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => classify(&error).into(),
+            Err(_) => Outcome::TimedOut.into(),
         }
     }
 }

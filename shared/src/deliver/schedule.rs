@@ -4,6 +4,8 @@ use std::{str::FromStr, time::Duration};
 
 use jiff::Timestamp;
 
+use super::retry_after::RetryAfter;
+
 /// The longest wait that the queue takes, in seconds (SQS: `DelaySeconds`).
 const LONGEST_DELAY_S: u32 = 900;
 
@@ -25,10 +27,23 @@ impl RetrySchedule {
     /// The schedule unless another is set: five attempts over about 21 minutes.
     pub const DEFAULT: &str = "5s,1m,5m,15m";
 
-    /// How long to wait after failure number `failures` (from 1), or `None` when that was the last
-    /// attempt. `random`, from 0 to 1, chooses the part of the jitter that is added.
+    /// The earliest time for the attempt after failure number `failures` (from 1), which was at
+    /// `failed_at`; `None` when that was the last attempt. `random`, from 0 to 1, chooses the part of
+    /// the jitter that is added. What the endpoint asks for can make the wait longer, never shorter.
     #[must_use]
-    pub fn wait_after(&self, failures: u32, random: f64) -> Option<Duration> {
+    pub fn next_attempt(
+        &self,
+        failures: u32,
+        failed_at: Timestamp,
+        asked: Option<RetryAfter>,
+        random: f64,
+    ) -> Option<Timestamp> {
+        let scheduled = self.wait_after(failures, random)?;
+        let asked = asked.map_or(Duration::ZERO, |asked| asked.wait(failed_at));
+        Some(failed_at + scheduled.max(asked))
+    }
+
+    fn wait_after(&self, failures: u32, random: f64) -> Option<Duration> {
         let index = usize::try_from(failures.checked_sub(1)?).ok()?;
         let wait = self.0.get(index)?;
         Some(wait.mul_f64(1.0 + JITTER * random.clamp(0.0, 1.0)))
@@ -105,6 +120,23 @@ mod tests {
         let schedule: RetrySchedule = RetrySchedule::DEFAULT.parse().unwrap();
         let wait = schedule.wait_after(failures, random);
         assert_eq!(wait, millis.map(Duration::from_millis));
+    }
+
+    #[rstest]
+    #[case(0, 5_000)]
+    #[case(4, 5_000)]
+    #[case(120, 120_000)]
+    #[case(100_000, 86_400_000)]
+    fn an_endpoint_can_ask_for_more_time_but_not_for_less(
+        #[case] seconds: u64,
+        #[case] millis: u64,
+    ) {
+        let schedule: RetrySchedule = "5s".parse().unwrap();
+        let failed_at: Timestamp = "2025-01-20T15:30:00Z".parse().unwrap();
+        let asked = Some(RetryAfter::Wait(Duration::from_secs(seconds)));
+        let next = schedule.next_attempt(1, failed_at, asked, 0.0);
+        assert_eq!(next, Some(failed_at + Duration::from_millis(millis)));
+        assert_eq!(schedule.next_attempt(2, failed_at, asked, 0.0), None);
     }
 
     #[test]

@@ -68,10 +68,7 @@ impl Outcome {
     pub fn message(self) -> String {
         match self {
             Self::Answered(status) => format!("The endpoint answered {status}."),
-            Self::TimedOut => format!(
-                "The endpoint did not answer within {} seconds.",
-                DELIVERY_DEADLINE.as_secs()
-            ),
+            Self::TimedOut => "The endpoint did not answer in time.".to_owned(),
             Self::Broken => "The endpoint closed the connection without an HTTP answer.".to_owned(),
             Self::Unreachable | Self::Refused => "The endpoint could not be reached.".to_owned(),
         }

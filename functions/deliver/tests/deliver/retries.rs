@@ -9,6 +9,7 @@ use shared::{
     clock,
     model::{DeliveryJob, QueueMessage},
 };
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use super::{
     bench::{Bench, PAYLOAD, job},
@@ -72,6 +73,33 @@ async fn each_failure_waits_longer_within_what_the_queue_takes(
     let delays = bench.spy.delays();
     assert_eq!(delays.len(), 1);
     assert!((least..=most).contains(&delays[0]), "{delays:?}");
+}
+
+#[rstest]
+#[case(429, "120", 120..=120)]
+#[case(503, "120", 120..=120)]
+#[case(500, "120", 5..=5)]
+#[case(429, "1", 5..=5)]
+#[case(429, "soon", 5..=5)]
+#[case(503, "7200", 900..=900)]
+#[tokio::test]
+async fn an_endpoint_that_is_busy_can_ask_for_more_time(
+    #[case] status: u16,
+    #[case] retry_after: &str,
+    #[case] wanted: std::ops::RangeInclusive<u64>,
+) {
+    let server = MockServer::start().await;
+    let busy = ResponseTemplate::new(status).insert_header("retry-after", retry_after);
+    Mock::given(matchers::any())
+        .respond_with(busy)
+        .mount(&server)
+        .await;
+    let bench = Bench::new(&[*server.address()], "5s").await;
+    let hook = bench.hook(&server.uri()).await;
+    assert!(bench.work([job(&hook)]).await.is_empty());
+    let delays = bench.spy.delays();
+    assert_eq!(delays.len(), 1);
+    assert!(wanted.contains(&delays[0]), "{delays:?}");
 }
 
 #[tokio::test]
