@@ -87,7 +87,7 @@ pub fn dead_letters_queue() -> Result<String, ConfigError> {
     required("DEAD_LETTERS_QUEUE_URL")
 }
 
-/// `RETRY_SCHEDULE`: the waits after each failure, `5s,1m,5m,15m` unless set.
+/// `RETRY_SCHEDULE`: the waits after each failure, [`RetrySchedule::DEFAULT`] unless set.
 pub fn retry_schedule() -> Result<RetrySchedule, ConfigError> {
     parsed("RETRY_SCHEDULE", RetrySchedule::DEFAULT)
 }

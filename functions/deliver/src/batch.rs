@@ -1,20 +1,31 @@
 //! A batch: what each of its jobs asks for, done together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
-use futures_util::future::{join_all, join3};
+use futures_util::future::{join, join_all, join3};
 use jiff::Timestamp;
 use shared::{
-    deliver::schedule::delay_until,
-    model::{DeadLetter, Hook, HookId, QueueMessage, Verdict},
+    deliver::schedule::{delay_until, put_off_for},
+    model::{DeadLetter, DeliveryJob, Hook, HookId, OpenCircuit, QueueMessage, Verdict},
     queue::{Outgoing, Queue},
-    store::{Recorded, StoreError},
+    store::{StoreError, StoredState},
 };
 
 use crate::{
     Deliver, Received,
     attempt::{Attempted, attempt},
+    history::History,
 };
+
+/// What the owner is told of a delivery that an open circuit put off until it was too late.
+const NEVER_TRIED_AGAIN: &str =
+    "The endpoint kept failing, and this delivery was not tried any more.";
+
+type Hooks = HashMap<HookId, Hook>;
+type States = HashMap<HookId, StoredState>;
 
 /// A message that is to be sent because of a received one.
 struct Next {
@@ -34,7 +45,7 @@ pub(crate) struct Batch<'a> {
     /// Deliveries that are given up.
     given_up: Vec<Next>,
     /// What happened to each hook.
-    recorded: BTreeMap<HookId, Recorded>,
+    histories: BTreeMap<HookId, History>,
 }
 
 impl<'a> Batch<'a> {
@@ -45,15 +56,19 @@ impl<'a> Batch<'a> {
             failed: Vec::new(),
             later: Vec::new(),
             given_up: Vec::new(),
-            recorded: BTreeMap::new(),
+            histories: BTreeMap::new(),
         }
     }
 
     /// Works jobs and returns the messages that the queue is to hand out again.
     pub(crate) async fn work(mut self, received: Vec<Received>) -> Vec<String> {
-        let due = self.put_off(received);
+        let due = self.send_on_early(received);
         match self.hooks_of(&due).await {
-            Ok(hooks) => self.attempt_all(due, &hooks).await,
+            Ok((hooks, states)) => {
+                let wanted = wanted(due, &hooks);
+                let admitted = self.admit(wanted, &states).await;
+                self.attempt_all(admitted).await;
+            }
             Err(error) => {
                 tracing::error!(%error, "the hooks of a batch could not be read");
                 self.failed
@@ -64,25 +79,20 @@ impl<'a> Batch<'a> {
     }
 
     /// Sends jobs on whose time has not come, and returns the others.
-    fn put_off(&mut self, received: Vec<Received>) -> Vec<Received> {
+    fn send_on_early(&mut self, received: Vec<Received>) -> Vec<Received> {
         let mut due = Vec::with_capacity(received.len());
         for received in received {
             match delay_until(received.job.not_before, self.now) {
                 None => due.push(received),
-                Some(delay_s) => self.later.push(Next {
-                    message_id: received.message_id,
-                    outgoing: Outgoing {
-                        message: QueueMessage::Delivery(received.job),
-                        delay_s,
-                    },
-                }),
+                Some(delay_s) => self.send_again(received, delay_s),
             }
         }
         due
     }
 
-    /// The hooks of these jobs as they are now: the job only says where each was.
-    async fn hooks_of(&self, due: &[Received]) -> Result<HashMap<HookId, Hook>, StoreError> {
+    /// The hooks of these jobs as they are now, since the job only says where each was, and their
+    /// states: those can be missed, since all that they can do here is to save calls.
+    async fn hooks_of(&self, due: &[Received]) -> Result<(Hooks, States), StoreError> {
         let mut places: Vec<_> = due
             .iter()
             .map(|received| &received.job)
@@ -90,43 +100,99 @@ impl<'a> Batch<'a> {
             .collect();
         places.sort_unstable();
         places.dedup();
-        let hooks = &self.deliver.stores.hooks;
-        let found = hooks.get_many(&places).await?;
-        let mut by_id: HashMap<HookId, Hook> =
-            found.into_iter().map(|hook| (hook.id, hook)).collect();
+        let ids: Vec<HookId> = places.iter().map(|(_, _, id)| *id).collect();
+        let stores = &self.deliver.stores;
+        let found = stores.hooks.get_many(&places);
+        let (found, states) = join(found, stores.states.get_many(&ids)).await;
+        let states = states.unwrap_or_else(|error| {
+            tracing::error!(%error, "the states of a batch's hooks could not be read");
+            States::new()
+        });
+        let mut hooks: Hooks = found?.into_iter().map(|hook| (hook.id, hook)).collect();
         // Not there any more: deleted, or moved because its owner's role changed.
-        for (_, _, id) in places {
-            if !by_id.contains_key(&id)
-                && let Some(hook) = hooks.get(id).await?
+        for id in ids {
+            if !hooks.contains_key(&id)
+                && let Some(hook) = stores.hooks.get(id).await?
             {
-                by_id.insert(id, hook);
+                hooks.insert(id, hook);
             }
         }
-        Ok(by_id)
+        Ok((hooks, states))
     }
 
-    async fn attempt_all(&mut self, due: Vec<Received>, hooks: &HashMap<HookId, Hook>) {
-        let mut attempts = Vec::with_capacity(due.len());
-        for received in due {
-            let job = &received.job;
-            let hook = hooks.get(&job.hook.id).filter(|hook| {
-                hook.subscription.event == job.event && hook.hears(job.academy.as_deref())
-            });
-            let Some(hook) = hook else {
-                tracing::info!(
-                    hook = job.hook.id.get(),
-                    delivery_id = job.delivery_id,
-                    "dropped: the hook does not want it any more"
-                );
+    /// Lets through the jobs whose hooks may be called, and puts off those whose circuit is open, but
+    /// for one of them when it is time for a probe.
+    async fn admit(
+        &mut self,
+        wanted: Vec<(Received, Hook)>,
+        states: &States,
+    ) -> Vec<(Received, Hook)> {
+        let mut open: HashMap<HookId, OpenCircuit> = states
+            .iter()
+            .filter_map(|(id, state)| Some((*id, state.circuit?)))
+            .collect();
+        let mut admitted = Vec::with_capacity(wanted.len());
+        for (received, hook) in wanted {
+            let Some(circuit) = open.get_mut(&hook.id) else {
+                admitted.push((received, hook));
                 continue;
             };
-            let made = attempt(
-                self.deliver.client.clone(),
-                hook.subscription.target.clone(),
-                received.job.clone(),
-            );
-            attempts.push(async { (received, made.await) });
+            if self.begin_probe(hook.id, circuit).await {
+                admitted.push((received, hook));
+            } else {
+                self.put_off(received, circuit);
+            }
         }
+        admitted
+    }
+
+    /// Whether the next call of this hook is a probe, and ours to make.
+    async fn begin_probe(&mut self, id: HookId, circuit: &mut OpenCircuit) -> bool {
+        let Some(probing) = circuit.probing(self.now) else {
+            return false;
+        };
+        let states = &self.deliver.stores.states;
+        let begun = states.set_circuit(id, Some(circuit), &probing).await;
+        // Ours or another worker's: there is a probe under way.
+        *circuit = probing;
+        match begun {
+            Ok(true) => {
+                self.histories.entry(id).or_default().probe = Some(probing);
+                true
+            }
+            Ok(false) => false,
+            Err(error) => {
+                tracing::error!(hook = id.get(), %error, "a probe could not be begun");
+                false
+            }
+        }
+    }
+
+    /// Sends a job on until the next probe may be made, or gives it up when it has waited too long.
+    fn put_off(&mut self, received: Received, circuit: &OpenCircuit) {
+        let schedule = &self.deliver.schedule;
+        let waited = self.now.duration_since(received.job.accepted_at);
+        if Duration::try_from(waited).is_ok_and(|waited| waited > schedule.patience()) {
+            let letter = DeadLetter {
+                job: received.job,
+                message: NEVER_TRIED_AGAIN.to_owned(),
+                status: None,
+                failed_at: self.now,
+            };
+            return self.give_up(received.message_id, letter);
+        }
+        // No time to wait for is left when a probe is under way.
+        let rest = Duration::try_from(circuit.probe_at.duration_since(self.now))
+            .unwrap_or_else(|_| schedule.wait_before_probe(circuit.probes));
+        self.send_again(received, put_off_for(rest, rand::random()));
+    }
+
+    async fn attempt_all(&mut self, admitted: Vec<(Received, Hook)>) {
+        let attempts = admitted.into_iter().map(async |(received, hook)| {
+            let target = hook.subscription.target;
+            let made = attempt(self.deliver.client.clone(), target, received.job.clone());
+            (received, made.await)
+        });
         for (received, attempted) in join_all(attempts).await {
             match attempted {
                 Some(attempted) => self.follow(received, attempted),
@@ -136,13 +202,11 @@ impl<'a> Batch<'a> {
     }
 
     /// Decides what follows from an attempt.
-    fn follow(&mut self, received: Received, attempted: Attempted) {
-        let Received {
-            message_id,
-            mut job,
-        } = received;
+    fn follow(&mut self, mut received: Received, attempted: Attempted) {
+        let job = &mut received.job;
         let Attempted { reply, ended_at } = attempted;
-        self.record(job.hook.id, attempted);
+        let history = self.histories.entry(job.hook.id).or_default();
+        history.add(attempted);
         let next = match reply.outcome.verdict() {
             Verdict::Delivered => return,
             Verdict::Retry => self.deliver.schedule.next_attempt(
@@ -156,59 +220,42 @@ impl<'a> Batch<'a> {
         if let Some(not_before) = next {
             job.attempt = job.attempt.saturating_add(1);
             job.not_before = not_before;
-            let delay_s = delay_until(job.not_before, ended_at).unwrap_or(0);
-            let message = QueueMessage::Delivery(job);
-            let outgoing = Outgoing { message, delay_s };
-            self.later.push(Next {
-                message_id,
-                outgoing,
-            });
+            let delay_s = delay_until(not_before, ended_at).unwrap_or(0);
+            self.send_again(received, delay_s);
         } else {
             let letter = DeadLetter {
                 message: reply.outcome.message(),
                 status: reply.outcome.status(),
                 failed_at: ended_at,
-                job,
+                job: received.job,
             };
-            let outgoing = Outgoing::now(QueueMessage::DeadLetter(letter));
-            self.given_up.push(Next {
-                message_id,
-                outgoing,
-            });
+            self.give_up(received.message_id, letter);
         }
     }
 
-    fn record(&mut self, hook_id: HookId, attempted: Attempted) {
-        let this = Recorded {
-            hook_id,
-            calls: 1,
-            last_call_at: attempted.ended_at,
-            last_response_code: attempted.reply.outcome.code(),
-        };
-        self.recorded
-            .entry(hook_id)
-            .and_modify(|so_far| {
-                let newest = if this.last_call_at >= so_far.last_call_at {
-                    this
-                } else {
-                    *so_far
-                };
-                *so_far = Recorded {
-                    calls: so_far.calls + 1,
-                    ..newest
-                };
-            })
-            .or_insert(this);
+    fn send_again(&mut self, received: Received, delay_s: u32) {
+        let message = QueueMessage::Delivery(received.job);
+        self.later.push(Next {
+            message_id: received.message_id,
+            outgoing: Outgoing { message, delay_s },
+        });
+    }
+
+    fn give_up(&mut self, message_id: String, letter: DeadLetter) {
+        let outgoing = Outgoing::now(QueueMessage::DeadLetter(letter));
+        self.given_up.push(Next {
+            message_id,
+            outgoing,
+        });
     }
 
     /// Writes what the batch has come to: the histories, and the messages that follow.
     async fn write(mut self) -> Vec<String> {
         let deliver = self.deliver;
         let histories = async {
-            let writes = self
-                .recorded
-                .values()
-                .map(|recorded| deliver.stores.states.record(recorded));
+            let writes = self.histories.into_iter().map(|(hook_id, history)| {
+                history.write(hook_id, &deliver.stores.states, &deliver.schedule)
+            });
             for error in join_all(writes).await.into_iter().filter_map(Result::err) {
                 // The request is made: to work the job again for the sake of its count would make
                 // it once more.
@@ -226,6 +273,28 @@ impl<'a> Batch<'a> {
         self.failed.extend(unsent_given_up);
         self.failed
     }
+}
+
+/// The jobs that their hooks still want, each with its hook.
+fn wanted(due: Vec<Received>, hooks: &Hooks) -> Vec<(Received, Hook)> {
+    let hook_of = |job: &DeliveryJob| {
+        let hook = hooks.get(&job.hook.id)?;
+        let hears = hook.subscription.event == job.event && hook.hears(job.academy.as_deref());
+        hears.then(|| hook.clone())
+    };
+    due.into_iter()
+        .filter_map(|received| {
+            let hook = hook_of(&received.job);
+            if hook.is_none() {
+                tracing::info!(
+                    hook = received.job.hook.id.get(),
+                    delivery_id = received.job.delivery_id,
+                    "dropped: the hook does not want it any more"
+                );
+            }
+            hook.map(|hook| (received, hook))
+        })
+        .collect()
 }
 
 /// Sends messages and returns the received ones whose successors are not in the queue.

@@ -10,6 +10,7 @@
 
 mod attempt;
 mod batch;
+mod history;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use shared::{

@@ -112,15 +112,8 @@ pub(crate) async fn get(
     Caller(principal): Caller,
     path: HookPath,
 ) -> Result<Json<HookView>, ApiError> {
-    let found = match path.id {
-        Some(id) => manage.stores.hooks.get_with_state(id).await?,
-        None => None,
-    };
-    let (hook, state) = found.unzip();
-    let view = owner::visible(hook, &principal)
-        .zip(state)
-        .map(|(hook, state)| hook.view(state.stats));
-    view.map(Json).ok_or(ApiError::HookNotFound(path.number))
+    let (hook, state) = owner::find_with_state(&manage.stores.hooks, &path, &principal).await?;
+    Ok(Json(hook.view(state.stats)))
 }
 
 /// `PUT hook/subscribe/{id}`: event and target are replaced, and `service_id` if it is there.

@@ -7,6 +7,7 @@
 mod errors;
 mod events;
 pub mod filter;
+mod health;
 mod hooks;
 mod owner;
 mod samples;
@@ -57,6 +58,7 @@ pub fn routes(manage: Manage) -> Router {
             "/v1/notify/hook/subscribe/{id}",
             get(hooks::get).put(hooks::update).delete(hooks::delete),
         )
+        .route("/v1/notify/hook/subscribe/{id}/health", get(health::get))
         .route("/v1/notify/hook/sample", get(samples::by_filter))
         .route("/v1/notify/hook/{id}/sample", get(samples::by_id))
         .route("/v1/notify/hook/error", get(errors::list))

@@ -5,9 +5,9 @@
 //! means nothing.
 
 use shared::{
-    http::{ApiError, Params},
+    http::{ApiError, HookPath, Params},
     model::{Hook, HookId, Principal, Scope},
-    store::{Hooks, Identities},
+    store::{Hooks, Identities, StoredState},
 };
 
 /// Whose records.
@@ -101,4 +101,20 @@ pub(crate) async fn find(
         None => Ok(None),
         Some(id) => Ok(visible(hooks.get(id).await?, principal)),
     }
+}
+
+/// Reads [`visible`]'s hook, and its state. Not there: a 404.
+pub(crate) async fn find_with_state(
+    hooks: &Hooks,
+    path: &HookPath,
+    principal: &Principal,
+) -> Result<(Hook, StoredState), ApiError> {
+    let found = match path.id {
+        None => None,
+        Some(id) => hooks.get_with_state(id).await?,
+    };
+    let (hook, state) = found.unzip();
+    visible(hook, principal)
+        .zip(state)
+        .ok_or_else(|| ApiError::HookNotFound(path.number.clone()))
 }

@@ -5,7 +5,7 @@
     reason = "what the tests share fails the test that called it"
 )]
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use axum::http::{Method, header};
 use manage::Manage;
@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use shared::{
     deliver::guard::AddressGuard,
     model::{
-        DeadLetter, DeliveryJob, Hook, HookId, HookRef, HookStats, Scope, Subscription, Target,
+        DeadLetter, DeliveryJob, Hook, HookId, HookRef, HookStats, OpenCircuit, Scope,
+        Subscription, Target,
     },
     store::StoredState,
 };
@@ -375,6 +376,37 @@ async fn an_update_replaces_what_it_names_and_keeps_the_rest() {
 }
 
 #[tokio::test]
+async fn the_health_of_a_hook_shows_its_circuit() {
+    let function = function().await;
+    let [downtown, root] = [DOWNTOWN, ROOT].map(|name| function.api.of(name));
+    function.store(&[hook(1, DOWNTOWN, ADDED, None)]).await;
+    let path = format!("{SUBSCRIBE}/1/health");
+    assert_eq!(
+        downtown.get(&path).await.expect(200),
+        json!({
+            "id": 1, "circuit": "closed", "failures_in_row": 0, "opened_at": null,
+            "next_probe_at": null, "total_calls": 2, "last_call_at": null,
+            "last_response_code": null,
+        })
+    );
+
+    let states = &function.world.stores.states;
+    let id = HookId::new(1).unwrap();
+    let opened_at = "2025-01-20T15:30:00Z".parse().unwrap();
+    let mut open = OpenCircuit::opened(opened_at, Duration::from_hours(1));
+    assert!(states.set_circuit(id, None, &open).await.unwrap());
+    let half_open = root.get(&path).await.expect(200);
+    assert_eq!(half_open["circuit"], "half_open");
+    assert_eq!(half_open["opened_at"], "2025-01-20T15:30:00Z");
+    assert_eq!(half_open["next_probe_at"], "2025-01-20T16:30:00Z");
+
+    let due = open;
+    open.probe_at = "2099-01-01T00:00:00Z".parse().unwrap();
+    assert!(states.set_circuit(id, Some(&due), &open).await.unwrap());
+    assert_eq!(downtown.get(&path).await.expect(200)["circuit"], "open");
+}
+
+#[tokio::test]
 async fn a_foreign_hook_is_answered_like_one_that_is_not_there() {
     let function = function().await;
     function.store(&[hook(8, MIAMI, ADDED, None)]).await;
@@ -385,6 +417,11 @@ async fn a_foreign_hook_is_answered_like_one_that_is_not_there() {
             (Method::GET, "hook/subscribe/8", "hook/subscribe/9"),
             (Method::PUT, "hook/subscribe/8", "hook/subscribe/9"),
             (Method::DELETE, "hook/subscribe/8", "hook/subscribe/9"),
+            (
+                Method::GET,
+                "hook/subscribe/8/health",
+                "hook/subscribe/9/health",
+            ),
             (Method::GET, "hook/8/sample", "hook/9/sample"),
         ] {
             let [foreign, missing] = [
@@ -782,6 +819,7 @@ async fn every_event_file_is_answered_as_its_name_says() {
         ("errors", 200),
         ("get-hook", 200),
         ("health", 200),
+        ("hook-health", 200),
         ("list-hooks", 200),
         ("sample", 200),
         ("sample-of-hook", 200),

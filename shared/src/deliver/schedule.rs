@@ -13,6 +13,12 @@ const LONGEST_DELAY_S: u32 = 900;
 /// back together.
 const JITTER: f64 = 0.1;
 
+/// The wait before a probe when the schedule has no wait of its own.
+const PROBE_WAIT: Duration = Duration::from_mins(1);
+
+/// How long, at least, a delivery may be put off by an open circuit after it was accepted.
+const PATIENCE: Duration = Duration::from_hours(24);
+
 /// The waits after the first, second, … failure of a delivery. After the failure that follows the
 /// last of them the delivery is given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +30,8 @@ pub struct RetrySchedule(Vec<Duration>);
 pub struct InvalidSchedule(String);
 
 impl RetrySchedule {
-    /// The schedule unless another is set: five attempts over about 21 minutes.
-    pub const DEFAULT: &str = "5s,1m,5m,15m";
+    /// The schedule unless another is set: eight attempts over about 28 hours.
+    pub const DEFAULT: &str = "5s,5m,30m,2h,5h,10h,10h";
 
     /// The earliest time for the attempt after failure number `failures` (from 1), which was at
     /// `failed_at`; `None` when that was the last attempt. `random`, from 0 to 1, chooses the part of
@@ -41,6 +47,24 @@ impl RetrySchedule {
         let scheduled = self.wait_after(failures, random)?;
         let asked = asked.map_or(Duration::ZERO, |asked| asked.wait(failed_at));
         Some(failed_at + scheduled.max(asked))
+    }
+
+    /// How long to wait before the next probe of an open circuit, after `probes` that have failed:
+    /// the schedule's own waits in their order, none of them longer than the queue delays at once.
+    #[must_use]
+    pub fn wait_before_probe(&self, probes: u32) -> Duration {
+        let index = usize::try_from(probes).unwrap_or(usize::MAX);
+        let wait = self.0.get(index).or(self.0.last()).copied();
+        let longest = Duration::from_secs(u64::from(LONGEST_DELAY_S));
+        wait.unwrap_or(PROBE_WAIT).min(longest)
+    }
+
+    /// How long after its acceptance an open circuit may put off a delivery: until the schedule
+    /// would have come to its end, and 24 hours at least. After that it is given up.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        let waits: Duration = self.0.iter().sum();
+        waits.mul_f64(1.0 + JITTER).max(PATIENCE)
     }
 
     fn wait_after(&self, failures: u32, random: f64) -> Option<Duration> {
@@ -95,6 +119,16 @@ pub fn delay_until(not_before: Timestamp, now: Timestamp) -> Option<u32> {
     Some(seconds.min(LONGEST_DELAY_S))
 }
 
+/// The delay to give a job that an open circuit puts off for `rest`: the whole of it, rounded up,
+/// and up to 10 % more, so that those who wait for the same moment do not all come back in it.
+#[must_use]
+pub fn put_off_for(rest: Duration, random: f64) -> u32 {
+    let rest = rest.as_secs_f64();
+    let seconds = rest.ceil() + (rest * JITTER * random.clamp(0.0, 1.0)).floor();
+    let seconds = Duration::from_secs_f64(seconds.clamp(1.0, f64::from(LONGEST_DELAY_S)));
+    u32::try_from(seconds.as_secs()).unwrap_or(LONGEST_DELAY_S)
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -104,11 +138,14 @@ mod tests {
     #[rstest]
     #[case(1, 0.0, Some(5_000))]
     #[case(1, 1.0, Some(5_500))]
-    #[case(2, 0.0, Some(60_000))]
-    #[case(2, 0.5, Some(63_000))]
-    #[case(3, 0.0, Some(300_000))]
-    #[case(4, 1.0, Some(990_000))]
-    #[case(5, 0.0, None)]
+    #[case(2, 0.0, Some(300_000))]
+    #[case(2, 0.5, Some(315_000))]
+    #[case(3, 0.0, Some(1_800_000))]
+    #[case(4, 1.0, Some(7_920_000))]
+    #[case(5, 0.0, Some(18_000_000))]
+    #[case(6, 0.0, Some(36_000_000))]
+    #[case(7, 0.0, Some(36_000_000))]
+    #[case(8, 0.0, None)]
     #[case(u32::MAX, 0.0, None)]
     #[case(0, 0.0, None)]
     #[case(1, 7.0, Some(5_500))]
@@ -159,6 +196,48 @@ mod tests {
     fn nonsense_is_named(#[case] text: &str) {
         let error = text.parse::<RetrySchedule>().unwrap_err();
         assert!(text.ends_with(&error.0), "{error}");
+    }
+
+    #[rstest]
+    #[case("5s,5m,30m,2h", &[5, 300, 900, 900, 900])]
+    #[case("1s,2s", &[1, 2, 2, 2, 2])]
+    #[case("", &[60, 60, 60, 60, 60])]
+    fn probes_follow_the_schedule_as_far_as_the_queue_delays(
+        #[case] schedule: RetrySchedule,
+        #[case] waits: &[u64],
+    ) {
+        let waited: Vec<u64> = (0..5)
+            .map(|probes| schedule.wait_before_probe(probes).as_secs())
+            .collect();
+        assert_eq!(waited, waits);
+    }
+
+    #[rstest]
+    #[case("", 24 * 3_600)]
+    #[case("5s,5m", 24 * 3_600)]
+    #[case("10h,10h,10h", 33 * 3_600)]
+    fn patience_is_a_day_or_the_whole_schedule(
+        #[case] schedule: RetrySchedule,
+        #[case] seconds: u64,
+    ) {
+        assert_eq!(schedule.patience().as_secs(), seconds);
+    }
+
+    #[rstest]
+    #[case(0, 0.0, 1)]
+    #[case(1, 1.0, 1)]
+    #[case(1_001, 1.0, 2)]
+    #[case(1_000, 0.0, 1)]
+    #[case(60_000, 0.0, 60)]
+    #[case(60_000, 0.5, 63)]
+    #[case(900_000, 1.0, 900)]
+    #[case(3_600_000, 0.0, 900)]
+    fn what_is_put_off_comes_back_after_its_time_and_not_all_at_once(
+        #[case] millis: u64,
+        #[case] random: f64,
+        #[case] delay_s: u32,
+    ) {
+        assert_eq!(put_off_for(Duration::from_millis(millis), random), delay_s);
     }
 
     #[rstest]

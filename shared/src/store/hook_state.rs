@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     Client,
-    types::{AttributeValue, Delete, Put, Update},
+    types::{AttributeValue, Delete, Put, ReturnValue, Update},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Item, StoreError, batch_get, count_up, failed, while_contended, written};
-use crate::model::{Hook, HookId, HookStats, Scope};
+use crate::model::{Hook, HookId, HookStats, OpenCircuit, Scope};
 
 /// The row that holds the counter: no hook has the id 0.
 const COUNTER: u64 = 0;
@@ -34,6 +34,12 @@ pub struct StoredState {
     /// Its history.
     #[serde(flatten)]
     pub stats: HookStats,
+    /// Failed attempts since the last that succeeded.
+    #[serde(default)]
+    pub failures_in_row: u64,
+    /// Its circuit, when that is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit: Option<OpenCircuit>,
     /// The newest payload kept as a sample, as JSON text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sample: Option<String>,
@@ -48,6 +54,8 @@ impl StoredState {
             scope: hook.scope.clone(),
             event: hook.subscription.event.clone(),
             stats,
+            failures_in_row: 0,
+            circuit: None,
             sample: sample.map(Value::to_string),
         }
     }
@@ -72,6 +80,10 @@ pub struct Recorded {
     pub last_call_at: Timestamp,
     /// How.
     pub last_response_code: u16,
+    /// Whether any of them succeeded.
+    pub succeeded: bool,
+    /// How many failed since the last that succeeded, or of all.
+    pub failures: u64,
 }
 
 /// The table.
@@ -122,7 +134,7 @@ impl HookStates {
         Ok(answer.item.map(serde_dynamo::from_item).transpose()?)
     }
 
-    /// The states of these hooks; one that is gone is left out.
+    /// The states of these hooks, as of a moment ago; one that is gone is left out.
     pub async fn get_many(
         &self,
         ids: &[HookId],
@@ -131,7 +143,7 @@ impl HookStates {
             .chunks(100)
             .map(|ids| ids.iter().copied().map(key).collect::<Vec<_>>());
         stream::iter(batches.collect::<Vec<_>>())
-            .map(|keys| batch_get(&self.client, &self.table, keys, true, "read hooks' states"))
+            .map(|keys| batch_get(&self.client, &self.table, keys, false, "read hooks' states"))
             .buffered(PARALLEL_READS)
             .try_fold(HashMap::new(), async |mut states, items| {
                 for item in items {
@@ -144,9 +156,10 @@ impl HookStates {
     }
 
     /// Adds what a batch of deliveries did to a hook. Batches may be recorded in another order than
-    /// their calls were made: all are counted, and the newest call is the one that is shown. A hook
-    /// that is gone is left alone.
-    pub async fn record(&self, recorded: &Recorded) -> Result<(), StoreError> {
+    /// their calls were made: all are counted, but the newest call is the one that is shown, and that
+    /// decides on the failures in a row, the number of which is returned. A success closes the
+    /// circuit. A hook that is gone is left alone.
+    pub async fn record(&self, recorded: &Recorded) -> Result<Option<u64>, StoreError> {
         const RECORD: &str = "record deliveries of a hook";
         let count = self
             .client
@@ -157,25 +170,65 @@ impl HookStates {
         let at = recorded.last_call_at;
         let newest = count
             .clone()
-            .update_expression(
+            .update_expression(if recorded.succeeded {
                 "ADD total_calls :calls \
-                 SET last_call_at = :at, last_call_ms = :ms, last_response_code = :code",
-            )
+                 SET last_call_at = :at, last_call_ms = :ms, last_response_code = :code, \
+                 failures_in_row = :failures \
+                 REMOVE circuit"
+            } else {
+                "ADD total_calls :calls, failures_in_row :failures \
+                 SET last_call_at = :at, last_call_ms = :ms, last_response_code = :code"
+            })
             .condition_expression(
                 "attribute_exists(hook_id) \
                  AND (attribute_not_exists(last_call_ms) OR last_call_ms <= :ms)",
             )
             .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
             .expression_attribute_values(":ms", AttributeValue::N(at.as_millisecond().to_string()))
-            .expression_attribute_values(":code", number(recorded.last_response_code));
-        if while_contended(|| async { written(RECORD, newest.clone().send().await) }).await? {
-            return Ok(());
+            .expression_attribute_values(":code", number(recorded.last_response_code))
+            .expression_attribute_values(":failures", number(recorded.failures))
+            .return_values(ReturnValue::UpdatedNew);
+        let updated =
+            while_contended(|| async { written(RECORD, newest.clone().send().await) }).await?;
+        if let Some(updated) = updated {
+            let attributes = updated.attributes.unwrap_or_default();
+            return Ok(attributes
+                .get("failures_in_row")
+                .and_then(|value| value.as_n().ok()?.parse().ok()));
         }
         let older = count
             .update_expression("ADD total_calls :calls")
             .condition_expression("attribute_exists(hook_id)");
         while_contended(|| async { written(RECORD, older.clone().send().await) }).await?;
-        Ok(())
+        Ok(None)
+    }
+
+    /// Puts a hook's open circuit into another state. `false` when it is not in the state `from`
+    /// (`None`: closed) any more, or the hook is gone; then nothing is changed.
+    pub async fn set_circuit(
+        &self,
+        id: HookId,
+        from: Option<&OpenCircuit>,
+        to: &OpenCircuit,
+    ) -> Result<bool, StoreError> {
+        const SET: &str = "set a hook's circuit";
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key(id)))
+            .update_expression("SET circuit = :to")
+            .expression_attribute_values(":to", serde_dynamo::to_attribute_value(to)?);
+        let request = match from {
+            None => request.condition_expression(
+                "attribute_exists(hook_id) AND attribute_not_exists(circuit)",
+            ),
+            Some(from) => request
+                .condition_expression("circuit = :from")
+                .expression_attribute_values(":from", serde_dynamo::to_attribute_value(from)?),
+        };
+        let set = while_contended(|| async { written(SET, request.clone().send().await) });
+        Ok(set.await?.is_some())
     }
 
     /// The write that creates a hook's state, for a transaction with the hook itself.
@@ -187,21 +240,27 @@ impl HookStates {
             .build()?)
     }
 
-    /// The write that says where a hook lives from now on.
-    pub(super) fn relocate(
-        &self,
-        id: HookId,
-        scope: &Scope,
-        event: &str,
-    ) -> Result<Update, StoreError> {
-        Ok(Update::builder()
+    /// The write that follows from a change of a hook: its state says where it lives from now on,
+    /// and a new target is not blamed for the failures of the old one.
+    pub(super) fn follow(&self, old: &Hook, new: &Hook) -> Result<Update, StoreError> {
+        let text = |value: &str| AttributeValue::S(value.to_owned());
+        let update = Update::builder()
             .table_name(&self.table)
-            .set_key(Some(key(id)))
-            .update_expression("SET academy = :academy, event = :event")
+            .set_key(Some(key(new.id)))
             .condition_expression("attribute_exists(hook_id)")
-            .expression_attribute_values(":academy", AttributeValue::S(scope.as_str().to_owned()))
-            .expression_attribute_values(":event", AttributeValue::S(event.to_owned()))
-            .build()?)
+            .expression_attribute_values(":academy", text(new.scope.as_str()))
+            .expression_attribute_values(":event", text(&new.subscription.event));
+        let update = if old.subscription.target == new.subscription.target {
+            update.update_expression("SET academy = :academy, event = :event")
+        } else {
+            update
+                .update_expression(
+                    "SET academy = :academy, event = :event, failures_in_row = :none \
+                     REMOVE circuit",
+                )
+                .expression_attribute_values(":none", number(0_u64))
+        };
+        Ok(update.build()?)
     }
 
     /// The write that removes a hook's state.

@@ -269,9 +269,8 @@ impl Hooks {
     /// `old` is not where it was; then nothing is changed.
     pub async fn replace(&self, old: &Hook, new: &Hook) -> Result<bool, StoreError> {
         const REPLACE: &str = "change a hook";
-        let event = new.subscription.event.as_str();
-        let in_place = old.scope == new.scope && old.subscription.event == event;
-        let writes = if in_place {
+        let in_place = old.scope == new.scope && old.subscription.event == new.subscription.event;
+        let mut writes = if in_place {
             let put_back = Put::builder()
                 .table_name(&self.table)
                 .set_item(Some(serde_dynamo::to_item(HookItem::from(new))?))
@@ -279,13 +278,10 @@ impl Hooks {
                 .build()?;
             vec![put(put_back)]
         } else {
-            let moved = self.states.relocate(new.id, &new.scope, event)?;
-            vec![
-                delete(self.delete_item(old)?),
-                put(self.put(new)?),
-                TransactWriteItem::builder().update(moved).build(),
-            ]
+            vec![delete(self.delete_item(old)?), put(self.put(new)?)]
         };
+        let followed = self.states.follow(old, new)?;
+        writes.push(TransactWriteItem::builder().update(followed).build());
         let outcome = self.transact(REPLACE, writes).await?;
         Ok(matches!(outcome, Transaction::Done))
     }

@@ -128,19 +128,19 @@ async fn count_up(
         })
 }
 
-/// Reads a conditional write's result: whether its condition held, so that it was made.
+/// Reads a conditional write's result: `None` when its condition did not hold.
 fn written<O, E, R>(
     operation: &'static str,
     result: Result<O, SdkError<E, R>>,
-) -> Result<bool, StoreError>
+) -> Result<Option<O>, StoreError>
 where
     E: ProvideErrorMetadata,
     SdkError<E, R>: std::error::Error,
 {
     match result {
-        Ok(_) => Ok(true),
+        Ok(output) => Ok(Some(output)),
         Err(error) => match error.code() {
-            Some("ConditionalCheckFailedException") => Ok(false),
+            Some("ConditionalCheckFailedException") => Ok(None),
             Some("TransactionConflictException") => Err(StoreError::Contended(operation)),
             _ => Err(failed(operation)(error)),
         },

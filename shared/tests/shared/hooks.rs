@@ -105,6 +105,8 @@ async fn a_change_that_moves_a_hook_keeps_its_id_and_its_history() {
         calls: 3,
         last_call_at: start(),
         last_response_code: 200,
+        succeeded: true,
+        failures: 0,
     };
     tables.stores.states.record(&called).await.unwrap();
     let new = moved_to(&old, OTHER_EVENT);

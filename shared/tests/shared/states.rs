@@ -1,10 +1,12 @@
 //! The hooks' histories.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::json;
 use shared::{
-    model::{HookId, HookStats},
+    model::{HookId, HookStats, OpenCircuit},
     store::{Recorded, StoredState},
 };
 
@@ -16,6 +18,8 @@ fn recorded(hook_id: HookId, calls: u64, last_response_code: u16, minute: i64) -
         calls,
         last_call_at: start() + SignedDuration::from_mins(minute),
         last_response_code,
+        succeeded: last_response_code == 200,
+        failures: if last_response_code == 200 { 0 } else { calls },
     }
 }
 
@@ -108,4 +112,83 @@ async fn more_states_than_one_request_takes_are_read_and_missing_ones_left_out()
     let states = tables.stores.states.get_many(&ids).await.unwrap();
     assert_eq!(states.len(), 230);
     assert!(states.iter().all(|(id, state)| *id == state.hook_id));
+}
+
+#[tokio::test]
+async fn failures_in_a_row_are_counted_from_the_last_success() {
+    let tables = Tables::new().await;
+    let states = &tables.stores.states;
+    let hook = tables.create(EVENT).await;
+    let batches = [(1, 500), (3, 504), (1, 200), (2, 500)];
+    let mut seen = Vec::new();
+    for (minute, (calls, code)) in (1..).zip(batches) {
+        let batch = recorded(hook.id, calls, code, minute);
+        seen.push(states.record(&batch).await.unwrap());
+    }
+    assert_eq!(seen, [Some(1), Some(4), Some(0), Some(2)]);
+    // One that ended before the newest is known to have ended says nothing new.
+    let late = recorded(hook.id, 7, 500, 0);
+    assert_eq!(states.record(&late).await.unwrap(), None);
+    let state = states.get(hook.id).await.unwrap().unwrap();
+    assert_eq!((state.failures_in_row, state.stats.total_calls), (2, 14));
+}
+
+#[tokio::test]
+async fn of_workers_that_change_a_circuit_at_the_same_time_one_does() {
+    let tables = Tables::new().await;
+    let states = &tables.stores.states;
+    let hook = tables.create(EVENT).await;
+    let open = OpenCircuit::opened(start(), Duration::from_mins(1));
+    let open_it = || states.set_circuit(hook.id, None, &open);
+    assert_eq!(
+        tokio::try_join!(open_it(), open_it()).unwrap(),
+        (true, false)
+    );
+
+    let probing = open.probing(start() + Duration::from_mins(1)).unwrap();
+    let probe = || states.set_circuit(hook.id, Some(&open), &probing);
+    let begun = tokio::try_join!(probe(), probe(), probe()).unwrap();
+    assert_eq!(begun, (true, false, false));
+    let state = states.get(hook.id).await.unwrap().unwrap();
+    assert_eq!(state.circuit, Some(probing));
+}
+
+#[tokio::test]
+async fn a_success_and_a_new_target_close_the_circuit() {
+    let tables = Tables::new().await;
+    let (hooks, states) = (&tables.stores.hooks, &tables.stores.states);
+    let hook = tables.create(EVENT).await;
+    let open = OpenCircuit::opened(start(), Duration::from_mins(1));
+    let open_it = async |minute| {
+        let failing = recorded(hook.id, 5, 500, minute);
+        assert_eq!(states.record(&failing).await.unwrap(), Some(5));
+        assert!(states.set_circuit(hook.id, None, &open).await.unwrap());
+    };
+    open_it(1).await;
+    states.record(&recorded(hook.id, 1, 200, 2)).await.unwrap();
+    assert_eq!(states.get(hook.id).await.unwrap().unwrap().circuit, None);
+
+    open_it(3).await;
+    let mut relabelled = hook.clone();
+    relabelled.subscription.service_id = Some("v2".to_owned());
+    assert!(hooks.replace(&hook, &relabelled).await.unwrap());
+    let state = states.get(hook.id).await.unwrap().unwrap();
+    assert_eq!((state.failures_in_row, state.circuit), (5, Some(open)));
+
+    let mut elsewhere = relabelled.clone();
+    elsewhere.subscription.target = "https://b.com/".to_owned().try_into().unwrap();
+    assert!(hooks.replace(&relabelled, &elsewhere).await.unwrap());
+    let state = states.get(hook.id).await.unwrap().unwrap();
+    assert_eq!((state.failures_in_row, state.circuit), (0, None));
+    assert_eq!(state.stats.total_calls, 11);
+}
+
+#[tokio::test]
+async fn the_circuit_of_a_hook_that_is_gone_is_not_set() {
+    let tables = Tables::new().await;
+    let open = OpenCircuit::opened(start(), Duration::from_mins(1));
+    let id = HookId::new(7).unwrap();
+    let states = &tables.stores.states;
+    assert!(!states.set_circuit(id, None, &open).await.unwrap());
+    assert!(states.get(id).await.unwrap().is_none());
 }

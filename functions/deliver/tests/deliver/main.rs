@@ -13,6 +13,7 @@
 mod answers;
 mod batches;
 mod bench;
+mod circuits;
 mod events;
 mod hooks;
 mod polling;

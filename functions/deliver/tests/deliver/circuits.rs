@@ -1,0 +1,202 @@
+//! An endpoint that is down costs no call for each delivery that waits for it.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rstest::rstest;
+use shared::{
+    clock,
+    model::{DeliveryJob, Hook, HookRef, OpenCircuit},
+};
+
+use super::{
+    bench::{Bench, PAYLOAD, encoded, job},
+    receiver::{answering, closed, requests, url},
+};
+
+fn ago(duration: SignedDuration) -> Timestamp {
+    clock::now() - duration
+}
+
+async fn circuit(bench: &Bench, hook: &Hook) -> Option<OpenCircuit> {
+    bench
+        .stores
+        .states
+        .get(hook.id)
+        .await
+        .unwrap()
+        .unwrap()
+        .circuit
+}
+
+/// Opens the hook's circuit: it is time for a probe when `probe_at` has come.
+async fn open(bench: &Bench, hook: &Hook, probe_at: Timestamp) -> OpenCircuit {
+    let open = OpenCircuit {
+        opened_at: ago(SignedDuration::from_hours(1)),
+        probe_at,
+        probes: 1,
+        probing_until: None,
+    };
+    let set = bench.stores.states.set_circuit(hook.id, None, &open);
+    assert!(set.await.unwrap());
+    open
+}
+
+#[tokio::test]
+async fn five_failures_in_a_row_open_it_and_then_nobody_is_called() {
+    let server = answering(500).await;
+    let bench = Bench::new(&[*server.address()], "1m").await;
+    let hook = bench.hook(&server.uri()).await;
+    for _ in 0..2 {
+        assert!(bench.work([job(&hook), job(&hook)]).await.is_empty());
+        assert_eq!(circuit(&bench, &hook).await, None);
+    }
+    assert!(bench.work([job(&hook)]).await.is_empty());
+    let open = circuit(&bench, &hook).await.unwrap();
+    assert_eq!(open.probe_at, open.opened_at + Duration::from_mins(1));
+    assert_eq!(requests(&server).await.len(), 5);
+
+    // The very same job comes again, when a probe may be made.
+    let waiting = job(&hook);
+    assert!(bench.work([waiting.clone()]).await.is_empty());
+    assert_eq!(requests(&server).await.len(), 5);
+    assert_eq!(bench.stats(&hook).await.total_calls, 5);
+    let delay = *bench.spy.delays().last().unwrap();
+    assert!((58..=66).contains(&delay), "{delay}");
+    let sent = bench.spy.requests("SendMessageBatch");
+    let body = &sent.last().unwrap()["Entries"][0]["MessageBody"];
+    assert_eq!(body, &encoded(waiting));
+    assert_eq!(bench.count(&bench.dead_letters).await, 0);
+}
+
+#[tokio::test]
+async fn a_success_between_keeps_it_closed() {
+    let (up, down) = (answering(200).await, answering(500).await);
+    let bench = Bench::new(&[*up.address(), *down.address()], "1m").await;
+    let hook = bench.hook(&down.uri()).await;
+    let to = async |target: String| {
+        let now = bench.stores.hooks.get(hook.id).await.unwrap().unwrap();
+        let change = |hook: &mut Hook| hook.subscription.target = target.try_into().unwrap();
+        bench.change(&now, change).await;
+    };
+    let batch = || bench.work((0..4).map(|_| job(&hook)));
+    assert!(batch().await.is_empty());
+    to(up.uri()).await;
+    assert!(batch().await.is_empty());
+    to(down.uri()).await;
+    assert!(batch().await.is_empty());
+    assert_eq!(circuit(&bench, &hook).await, None);
+    assert_eq!(bench.stats(&hook).await.total_calls, 12);
+}
+
+#[tokio::test]
+async fn one_of_those_that_wait_is_the_probe_and_its_failure_sends_them_away_for_longer() {
+    let server = answering(500).await;
+    let bench = Bench::new(&[*server.address()], "5s,5m").await;
+    let hook = bench.hook(&server.uri()).await;
+    let before = open(&bench, &hook, clock::now()).await;
+    let jobs = (0..4).map(|_| job(&hook));
+    assert!(bench.work(jobs).await.is_empty());
+
+    assert_eq!(requests(&server).await.len(), 1);
+    assert_eq!(bench.count(&bench.deliveries).await, 4);
+    let after = circuit(&bench, &hook).await.unwrap();
+    assert_eq!((after.opened_at, after.probes), (before.opened_at, 2));
+    let last_call_at = bench.stats(&hook).await.last_call_at.unwrap();
+    assert_eq!(after.probe_at, last_call_at + Duration::from_mins(5));
+    assert_eq!(after.probing_until, None);
+    // The probe is an attempt like any other; those beside it wait for the next one.
+    let mut delays = bench.spy.delays();
+    delays.sort_unstable();
+    assert_eq!(delays[0], 5);
+    assert!(
+        delays[1..].iter().all(|delay| (300..=330).contains(delay)),
+        "{delays:?}"
+    );
+}
+
+#[tokio::test]
+async fn workers_at_the_same_time_make_one_probe() {
+    let server = answering(500).await;
+    let bench = Bench::new(&[*server.address()], "1m").await;
+    let hook = bench.hook(&server.uri()).await;
+    open(&bench, &hook, clock::now()).await;
+    let worker = || bench.work((0..3).map(|_| job(&hook)));
+    let failed = tokio::join!(worker(), worker(), worker());
+    assert!(failed.0.is_empty() && failed.1.is_empty() && failed.2.is_empty());
+    assert_eq!(requests(&server).await.len(), 1);
+    assert_eq!(bench.count(&bench.deliveries).await, 9);
+}
+
+#[tokio::test]
+async fn a_probe_that_arrives_closes_it() {
+    let server = answering(200).await;
+    let bench = Bench::new(&[*server.address()], "1s").await;
+    let hook = bench.hook(&server.uri()).await;
+    open(&bench, &hook, clock::now()).await;
+    assert!(bench.work([job(&hook), job(&hook)]).await.is_empty());
+    assert_eq!(requests(&server).await.len(), 1);
+    assert_eq!(circuit(&bench, &hook).await, None);
+
+    let waiting = bench.next_job().await;
+    assert_eq!(waiting.payload.get(), PAYLOAD);
+    assert!(bench.work([waiting]).await.is_empty());
+    assert_eq!(requests(&server).await.len(), 2);
+    assert_eq!(bench.count(&bench.dead_letters).await, 0);
+}
+
+#[rstest]
+#[case("1m", SignedDuration::from_hours(23), false)]
+#[case("1m", SignedDuration::from_hours(25), true)]
+#[case("30h", SignedDuration::from_hours(32), false)]
+#[case("30h", SignedDuration::from_hours(34), true)]
+#[tokio::test]
+async fn what_has_waited_too_long_is_given_up_without_a_call(
+    #[case] schedule: &str,
+    #[case] waited: SignedDuration,
+    #[case] given_up: bool,
+) {
+    let server = answering(200).await;
+    let bench = Bench::new(&[*server.address()], schedule).await;
+    let hook = bench.hook(&server.uri()).await;
+    open(&bench, &hook, clock::now() + Duration::from_mins(10)).await;
+    let waiting = DeliveryJob {
+        attempt: 2,
+        accepted_at: ago(waited),
+        ..job(&hook)
+    };
+    assert!(bench.work([waiting]).await.is_empty());
+    assert!(requests(&server).await.is_empty());
+    assert_eq!(bench.count(&bench.deliveries).await, u32::from(!given_up));
+    assert_eq!(bench.count(&bench.dead_letters).await, u32::from(given_up));
+    if given_up {
+        let letter = bench.next_letter().await;
+        let message = "The endpoint kept failing, and this delivery was not tried any more.";
+        assert_eq!(letter.message, message);
+        assert_eq!((letter.status, letter.job.attempt), (None, 2));
+        assert_eq!(letter.job.hook, HookRef::from(&hook));
+    }
+}
+
+#[tokio::test]
+async fn another_hooks_circuit_is_its_own() {
+    let server = answering(200).await;
+    let bench = Bench::new(&[*server.address()], "1m").await;
+    let (ill, well) = (
+        bench.hook(&server.uri()).await,
+        bench.hook(&server.uri()).await,
+    );
+    open(&bench, &ill, clock::now() + Duration::from_mins(10)).await;
+    assert!(bench.work([job(&ill), job(&well)]).await.is_empty());
+    assert_eq!(bench.stats(&ill).await.total_calls, 0);
+    assert_eq!(bench.stats(&well).await.total_calls, 1);
+}
+
+#[tokio::test]
+async fn a_refused_target_was_not_called_and_opens_nothing() {
+    let bench = Bench::new(&[], "").await;
+    let hook = bench.hook(&url(closed().await)).await;
+    assert!(bench.work((0..10).map(|_| job(&hook))).await.is_empty());
+    assert_eq!(circuit(&bench, &hook).await, None);
+    assert_eq!(bench.count(&bench.dead_letters).await, 10);
+}

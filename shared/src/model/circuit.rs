@@ -1,0 +1,106 @@
+//! A hook's circuit: it keeps an endpoint that is down from costing a call, and half a minute, for
+//! each delivery that waits for it.
+//!
+//! It is closed as long as deliveries arrive. [`FAILURES_TO_OPEN`] failures in a row open it:
+//! deliveries are then put off without a call, until the time for a probe has come, which is one of
+//! them. A probe that arrives closes the circuit; one that fails is followed by the next, later.
+//! Nothing is lost by that, and the hook stays as it is.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How many failures in a row, with no success between, open a circuit.
+pub const FAILURES_TO_OPEN: u64 = 5;
+
+/// How long a probe counts as under way if nothing is heard of it: as long as a worker may live.
+const PROBE_LEASE: Duration = Duration::from_mins(1);
+
+/// A circuit that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenCircuit {
+    /// Since when.
+    pub opened_at: Timestamp,
+    /// No probe before this time.
+    pub probe_at: Timestamp,
+    /// How many probes have been begun.
+    pub probes: u32,
+    /// The end of the lease of the probe that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probing_until: Option<Timestamp>,
+}
+
+impl OpenCircuit {
+    /// A circuit that opens now, with the first probe after `wait`.
+    #[must_use]
+    pub fn opened(now: Timestamp, wait: Duration) -> Self {
+        Self {
+            opened_at: now,
+            probe_at: now + wait,
+            probes: 0,
+            probing_until: None,
+        }
+    }
+
+    /// The circuit with a probe begun, or `None` when it is not the time for one.
+    #[must_use]
+    pub fn probing(self, now: Timestamp) -> Option<Self> {
+        let lost = self.probing_until.is_none_or(|until| until <= now);
+        (self.probe_at <= now && lost).then(|| Self {
+            probes: self.probes.saturating_add(1),
+            probing_until: Some(now + PROBE_LEASE),
+            ..self
+        })
+    }
+
+    /// The circuit after its probe has failed, with the next one after `wait`.
+    #[must_use]
+    pub fn probe_failed(self, now: Timestamp, wait: Duration) -> Self {
+        Self {
+            probe_at: now + wait,
+            probing_until: None,
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAIT: Duration = Duration::from_mins(5);
+
+    fn start() -> Timestamp {
+        "2025-01-20T15:30:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn there_is_one_probe_at_a_time_and_none_before_its_time() {
+        let open = OpenCircuit::opened(start(), WAIT);
+        let almost = start() + WAIT - Duration::from_millis(1);
+        assert_eq!(open.probing(almost), None);
+        let first = open.probing(start() + WAIT).unwrap();
+        assert_eq!(first.probes, 1);
+        assert_eq!(first.probing(start() + WAIT), None);
+    }
+
+    #[test]
+    fn a_probe_that_nothing_is_heard_of_is_followed_by_another() {
+        let begun = start() + WAIT;
+        let first = OpenCircuit::opened(start(), WAIT).probing(begun).unwrap();
+        let almost = begun + PROBE_LEASE - Duration::from_millis(1);
+        assert_eq!(first.probing(almost), None);
+        assert_eq!(first.probing(begun + PROBE_LEASE).unwrap().probes, 2);
+    }
+
+    #[test]
+    fn after_a_probe_that_failed_the_wait_begins_anew() {
+        let begun = start() + WAIT;
+        let probing = OpenCircuit::opened(start(), WAIT).probing(begun).unwrap();
+        let failed = probing.probe_failed(begun, WAIT);
+        assert_eq!((failed.opened_at, failed.probes), (start(), 1));
+        assert_eq!(failed.probing(begun), None);
+        assert_eq!(failed.probing(begun + WAIT).unwrap().probes, 2);
+    }
+}
