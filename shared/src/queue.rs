@@ -1,6 +1,10 @@
 //! The queues: jobs go out in batches, as full as SQS takes them.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use aws_sdk_sqs::{Client, error::DisplayErrorContext, types::SendMessageBatchRequestEntry};
 use futures_util::{StreamExt, stream};
@@ -90,11 +94,13 @@ impl Queue {
                         None
                     }
                 });
+        // When the queue is down, each batch would take its time to find that out for itself.
+        let down = AtomicBool::new(false);
         let left: Vec<Vec<usize>> = stream::iter(Batches {
             entries: encoded,
             next: None,
         })
-        .map(|batch| self.send_batch(batch))
+        .map(|batch| self.send_batch(batch, &down))
         .buffer_unordered(PARALLEL_BATCHES)
         .collect()
         .await;
@@ -102,9 +108,13 @@ impl Queue {
         unsent
     }
 
-    /// Sends one batch and returns the positions of what SQS did not take.
-    async fn send_batch(&self, mut batch: Vec<Entry>) -> Vec<usize> {
+    /// Sends one batch, unless the queue is known to be down, and returns the positions of what SQS
+    /// did not take.
+    async fn send_batch(&self, mut batch: Vec<Entry>, down: &AtomicBool) -> Vec<usize> {
         for pause in PAUSES.iter().map(Some).chain([None]) {
+            if down.load(Ordering::Relaxed) {
+                break;
+            }
             let requests = batch.iter().enumerate().map(|(position, entry)| {
                 SendMessageBatchRequestEntry::builder()
                     .id(position.to_string())
@@ -122,20 +132,20 @@ impl Queue {
             let request = self.client.send_message_batch().queue_url(&self.url);
             match request.set_entries(Some(requests)).send().await {
                 Ok(answer) => {
-                    let failed: BTreeSet<usize> = answer
-                        .failed()
+                    let sent: BTreeSet<usize> = answer
+                        .successful()
                         .iter()
                         .filter_map(|entry| entry.id().parse().ok())
                         .collect();
                     if let Some(entry) = answer.failed().first() {
                         tracing::warn!(
-                            entries = failed.len(),
+                            entries = answer.failed().len(),
                             code = entry.code(),
                             "the queue did not take a part of a batch"
                         );
                     }
                     let mut position = 0..;
-                    batch.retain(|_| position.next().is_some_and(|p| failed.contains(&p)));
+                    batch.retain(|_| position.next().is_some_and(|p| !sent.contains(&p)));
                     if batch.is_empty() {
                         return Vec::new();
                     }
@@ -143,6 +153,7 @@ impl Queue {
                 // The SDK has tried again already.
                 Err(error) => {
                     tracing::error!(cause = %DisplayErrorContext(&error), "the queue is unavailable");
+                    down.store(true, Ordering::Relaxed);
                     break;
                 }
             }

@@ -26,7 +26,7 @@ pub(crate) async fn attempt(
     target: Target,
     job: DeliveryJob,
 ) -> Option<Attempted> {
-    let delivery_id = job.delivery_id.clone();
+    let delivery_id = job.delivery_id;
     let task = tokio::spawn(async move {
         let started = Instant::now();
         let reply = client.post(&target, &job.payload).await;
@@ -38,7 +38,7 @@ pub(crate) async fn attempt(
             code = reply.outcome.code(),
             ms,
             attempt = job.attempt,
-            delivery_id = job.delivery_id,
+            delivery_id = %job.delivery_id,
             event_id = job.event_id,
             "attempted"
         );
@@ -51,12 +51,12 @@ pub(crate) async fn attempt(
     match tokio::time::timeout(GUARD, task).await {
         Ok(Ok(attempted)) => Some(attempted),
         Ok(Err(error)) => {
-            tracing::error!(delivery_id, %error, "an attempt panicked");
+            tracing::error!(%delivery_id, %error, "an attempt panicked");
             None
         }
         Err(_) => {
             stop.abort();
-            tracing::error!(delivery_id, "an attempt overran its deadline");
+            tracing::error!(%delivery_id, "an attempt overran its deadline");
             None
         }
     }

@@ -288,7 +288,7 @@ fn wanted(due: Vec<Received>, hooks: &Hooks) -> Vec<(Received, Hook)> {
             if hook.is_none() {
                 tracing::info!(
                     hook = received.job.hook.id.get(),
-                    delivery_id = received.job.delivery_id,
+                    delivery_id = %received.job.delivery_id,
                     "dropped: the hook does not want it any more"
                 );
             }

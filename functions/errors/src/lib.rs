@@ -62,7 +62,7 @@ impl Errors {
         tracing::warn!(
             event = letter.job.event,
             hook = letter.job.hook.id.get(),
-            delivery_id = letter.job.delivery_id,
+            delivery_id = %letter.job.delivery_id,
             status = letter.status,
             message = letter.message,
             "given up"

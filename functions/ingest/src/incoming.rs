@@ -12,6 +12,9 @@ use shared::{
 /// The largest payload, in bytes.
 pub(crate) const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
 
+/// What the queue refuses: SQS takes the characters that XML 1.0 does.
+const UNDELIVERABLE: [char; 2] = ['\u{fffe}', '\u{ffff}'];
+
 const EVENT: TextField = TextField {
     name: "event",
     max_chars: 64,
@@ -85,6 +88,14 @@ impl Incoming {
         let academy = academy(fields.academy, &mut errors);
         let payload = payload(fields.payload, &mut errors);
         let id = ID.read(fields.id.as_ref(), &mut errors);
+        if let Field::Text(id) = &id
+            && id.contains(UNDELIVERABLE)
+        {
+            errors.add(
+                ID.name,
+                "The characters U+FFFE and U+FFFF cannot be delivered.",
+            );
+        }
         let (Field::Text(event), Some(payload), true) = (event, payload, errors.is_empty()) else {
             return Err(ApiError::Fields(errors));
         };
@@ -122,8 +133,7 @@ fn payload(value: Option<Box<RawValue>>, errors: &mut FieldErrors) -> Option<Box
     let message = match value {
         None => "This field is required.",
         Some(payload) if payload.get() == "null" => "This field may not be null.",
-        // The queue refuses these two: SQS takes the characters that XML 1.0 does.
-        Some(payload) if payload.get().contains(['\u{fffe}', '\u{ffff}']) => {
+        Some(payload) if payload.get().contains(UNDELIVERABLE) => {
             "The characters U+FFFE and U+FFFF cannot be delivered; write them as \\ufffe and \\uffff."
         }
         Some(payload) => return Some(payload),
@@ -160,6 +170,7 @@ mod tests {
     #[case(r#"{"event":"","academy":true,"payload":1,"id":""}"#, &["event", "academy", "id"])]
     #[case(r#"{"event":"x","academy":-1,"payload":1}"#, &["academy"])]
     #[case("{\"event\":\"x\",\"academy\":1,\"payload\":\"\u{ffff}\"}", &["payload"])]
+    #[case(r#"{"event":"x","academy":1,"payload":1,"id":"\uffff"}"#, &["id"])]
     #[case("[]", &["non_field_errors"])]
     #[case("7", &["non_field_errors"])]
     fn every_field_is_checked(#[case] text: &str, #[case] fields: &[&str]) {

@@ -8,6 +8,8 @@ mod incoming;
 mod matching;
 mod publish;
 
+use std::panic::resume_unwind;
+
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRef, State},
@@ -17,13 +19,12 @@ use axum::{
 };
 use serde_json::{Value, value::RawValue};
 use shared::{
-    clock,
     http::{ApiError, Body, Caller, finish, json_body},
     queue::Queue,
     store::{Identities, Stores},
 };
 
-use crate::incoming::Incoming;
+use crate::{incoming::Incoming, publish::Answer};
 
 /// The largest body, in bytes: what a synchronous Lambda invocation takes, less its envelope.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
@@ -43,6 +44,21 @@ impl Ingest {
     #[must_use]
     pub fn new(stores: Stores, deliveries: Queue) -> Self {
         Self { stores, deliveries }
+    }
+}
+
+impl Ingest {
+    /// Publishes in a task of its own: a publisher that hangs up in the middle must not leave half
+    /// of its deliveries in the queue and its ids under lease.
+    async fn publish_to_the_end(
+        self,
+        publisher: String,
+        events: Vec<Result<Incoming, ApiError>>,
+    ) -> Result<Vec<Answer>, ApiError> {
+        let publishing = tokio::spawn(async move { self.publish(&publisher, events).await });
+        publishing
+            .await
+            .unwrap_or_else(|error| resume_unwind(error.into_panic()))
     }
 }
 
@@ -76,12 +92,11 @@ async fn publish(
     }
     let raw: Option<Box<RawValue>> = json_body(&body.headers, &body.bytes)?;
     let text = raw.as_deref().map_or("{}", RawValue::get);
-    let publisher = principal.user.username.as_str();
-    let now = clock::now();
+    let publisher = principal.user.username;
 
     if !text.starts_with('[') {
         let answers = ingest
-            .publish(publisher, vec![Incoming::read(text)], now)
+            .publish_to_the_end(publisher, vec![Incoming::read(text)])
             .await?;
         return match answers.into_iter().next() {
             Some(Ok(accepted)) => Ok((StatusCode::ACCEPTED, Json(accepted)).into_response()),
@@ -101,7 +116,7 @@ async fn publish(
         .into_iter()
         .map(|item| Incoming::read(item.get()))
         .collect();
-    let answers = ingest.publish(publisher, events, now).await?;
+    let answers = ingest.publish_to_the_end(publisher, events).await?;
     let answers: Vec<Value> = answers
         .into_iter()
         .map(|answer| match answer {

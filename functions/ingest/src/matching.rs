@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 use shared::{
     http::ApiError,
     model::{Hook, Scope},
@@ -15,34 +15,28 @@ use crate::incoming::AcademyRef;
 pub(crate) type Occasion = (&'static str, Option<String>);
 
 /// The academies that events of one request happened at, each read once.
-pub(crate) struct Academies(HashMap<AcademyRef, Result<Option<String>, StoreError>>);
+pub(crate) struct Academies(HashMap<AcademyRef, Option<String>>);
 
 impl Academies {
     pub(crate) async fn read<'a>(
         stores: &Stores,
         wanted: impl Iterator<Item = &'a AcademyRef>,
-    ) -> Self {
+    ) -> Result<Self, StoreError> {
         let distinct: HashSet<&AcademyRef> = wanted.collect();
         let reads = distinct.into_iter().map(async |academy| {
             let found = match academy {
                 AcademyRef::Slug(slug) => stores.identities.academy(slug).await,
                 AcademyRef::Id(id) => stores.identities.academy_by_id(*id).await,
             };
-            (
-                academy.clone(),
-                found.map(|academy| academy.map(|academy| academy.slug)),
-            )
+            found.map(|found| (academy.clone(), found.map(|academy| academy.slug)))
         });
-        Self(join_all(reads).await.into_iter().collect())
+        Ok(Self(try_join_all(reads).await?.into_iter().collect()))
     }
 
     /// The slug of an academy.
-    pub(crate) fn slug(&mut self, academy: &AcademyRef) -> Result<String, ApiError> {
-        match self.0.get(academy) {
-            Some(Ok(Some(slug))) => Ok(slug.clone()),
-            Some(Ok(None)) | None => Err(ApiError::UnknownAcademy(academy.to_string())),
-            Some(Err(_)) => Err(ApiError::NotQueued),
-        }
+    pub(crate) fn slug(&self, academy: &AcademyRef) -> Result<String, ApiError> {
+        let slug = self.0.get(academy).cloned().flatten();
+        slug.ok_or_else(|| ApiError::UnknownAcademy(academy.to_string()))
     }
 }
 

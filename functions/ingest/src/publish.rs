@@ -1,13 +1,14 @@
 //! Publishing a list of events: match, claim, queue, settle.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     time::Duration,
 };
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use shared::{
+    clock,
     http::ApiError,
     model::{Accepted, DeliveryJob, Hook, HookRef, QueueMessage},
     queue::Outgoing,
@@ -31,7 +32,12 @@ const IN_PROGRESS_LOOKS: [Duration; 5] = [
     Duration::from_millis(800),
 ];
 
-type Answer = Result<Accepted, ApiError>;
+/// How many deliveries are claimed, queued and settled together, unless a single event has more. A
+/// claim is a lease, and must not run out because others are queued first.
+const JOBS_IN_PART: usize = 1_000;
+
+/// What becomes of one event.
+pub(crate) type Answer = Result<Accepted, ApiError>;
 
 /// An event on its way into the queue.
 struct Pending {
@@ -49,7 +55,7 @@ impl Pending {
     /// The delivery of this event to a hook.
     fn job(&self, hook: &Hook, now: Timestamp) -> DeliveryJob {
         DeliveryJob {
-            delivery_id: Uuid::now_v7().to_string(),
+            delivery_id: Uuid::now_v7(),
             event_id: self.id.clone(),
             event: self.incoming.event.name.to_owned(),
             academy: self.occasion.1.clone(),
@@ -65,33 +71,38 @@ impl Pending {
 
 impl Ingest {
     /// Publishes events and answers each, in their order. An error as a whole means that not every
-    /// delivery could be queued; the events that were queued completely are settled all the same,
-    /// so that sending the request again sends none of those twice.
+    /// delivery is known to be in the queue; the events that were queued completely are settled all
+    /// the same, so that sending the request again sends none of those twice that have an id.
     pub(crate) async fn publish(
         &self,
         publisher: &str,
         events: Vec<Result<Incoming, ApiError>>,
-        now: Timestamp,
     ) -> Result<Vec<Answer>, ApiError> {
         let mut answers: Vec<Option<Answer>> = events.iter().map(|_| None).collect();
-        let pending = self.with_academies(events, &mut answers).await;
-
-        let occasions: HashSet<Occasion> =
-            pending.iter().map(|event| event.occasion.clone()).collect();
+        let pending = self.with_academies(events, &mut answers).await?;
+        let occasions = pending.iter().map(|event| event.occasion.clone()).collect();
         let hooks = hooks_for(&self.stores, occasions).await?;
+        let (distinct, repeated) = without_repeated(pending);
 
-        let (pending, repeated) = self.claim(publisher, pending, &mut answers, now).await?;
-        let unsent = self.queue(&pending, &hooks, now).await;
-        let queued = self.settle(publisher, pending, &hooks, &unsent).await;
-        for (position, accepted) in queued {
-            answers[position] = Some(accepted);
-        }
-        if answers
-            .iter()
-            .flatten()
-            .any(|answer| matches!(answer, Err(ApiError::NotQueued)))
-        {
-            return Err(ApiError::NotQueued);
+        for part in parts(distinct, &hooks) {
+            let now = clock::now();
+            let granted = self.claim(publisher, part, &mut answers, now).await?;
+            let unsent = self.queue(&granted, &hooks, now).await;
+            let settled = self.settle(publisher, granted, &hooks, &unsent).await;
+            for (position, answer) in settled {
+                answers[position] = Some(answer);
+            }
+            let lost = |answer: &mut Option<Answer>| {
+                answer.take_if(|answer| {
+                    matches!(
+                        answer,
+                        Err(ApiError::NotQueued | ApiError::EventInProgress(_))
+                    )
+                })
+            };
+            if let Some(Err(error)) = answers.iter_mut().find_map(lost) {
+                return Err(error);
+            }
         }
         for (position, first) in repeated {
             let answer = answers[first]
@@ -111,12 +122,12 @@ impl Ingest {
         &self,
         events: Vec<Result<Incoming, ApiError>>,
         answers: &mut [Option<Answer>],
-    ) -> Vec<Pending> {
+    ) -> Result<Vec<Pending>, ApiError> {
         let wanted = events
             .iter()
             .flatten()
             .filter_map(|event| event.academy.as_ref());
-        let mut academies = Academies::read(&self.stores, wanted).await;
+        let academies = Academies::read(&self.stores, wanted).await?;
         let mut pending = Vec::with_capacity(events.len());
         for (position, event) in events.into_iter().enumerate() {
             let found = event.and_then(|incoming| {
@@ -140,30 +151,18 @@ impl Ingest {
                 }),
             }
         }
-        pending
+        Ok(pending)
     }
 
-    /// Claims the ids that publishers gave. Returns the events that are to be queued, and the
-    /// positions that repeat the id of an earlier one in the same request, with the earlier one's.
+    /// Claims the ids that the publisher gave, and returns the events that are to be queued.
     async fn claim(
         &self,
         publisher: &str,
         pending: Vec<Pending>,
         answers: &mut [Option<Answer>],
         now: Timestamp,
-    ) -> Result<(Vec<Pending>, Vec<(usize, usize)>), ApiError> {
-        let mut first_of: HashMap<String, usize> = HashMap::new();
-        let mut repeated = Vec::new();
-        let mut distinct = Vec::with_capacity(pending.len());
-        for event in pending {
-            if let Some(first) = event.incoming.id.as_ref().and_then(|id| first_of.get(id)) {
-                repeated.push((event.position, *first));
-            } else {
-                first_of.insert(event.id.clone(), event.position);
-                distinct.push(event);
-            }
-        }
-        let claims = distinct.into_iter().map(async |event| {
+    ) -> Result<Vec<Pending>, ApiError> {
+        let claims = pending.into_iter().map(async |event| {
             let claim = match &event.incoming.id {
                 None => Ok(None),
                 Some(id) => self.claim_one(publisher, id, now).await.map(Some),
@@ -187,7 +186,7 @@ impl Ingest {
             }
         }
         match failed {
-            None => Ok((granted, repeated)),
+            None => Ok(granted),
             Some(error) => {
                 join_all(granted.iter().map(|event| self.release(publisher, event))).await;
                 Err(error)
@@ -233,14 +232,11 @@ impl Ingest {
         now: Timestamp,
     ) -> BTreeSet<usize> {
         let mut position_of_job = Vec::new();
-        let mut messages = Vec::new();
         for event in pending {
-            for hook in hooks.get(&event.occasion).into_iter().flatten() {
-                position_of_job.push(event.position);
-                messages.push(Outgoing::now(QueueMessage::Delivery(event.job(hook, now))));
-            }
+            let jobs = hooks.get(&event.occasion).map_or(0, Vec::len);
+            position_of_job.extend(std::iter::repeat_n(event.position, jobs));
         }
-        let unsent = self.deliveries.send(messages).await;
+        let unsent = self.deliveries.send(messages(pending, hooks, now)).await;
         unsent
             .into_iter()
             .filter_map(|index| position_of_job.get(index).copied())
@@ -265,12 +261,14 @@ impl Ingest {
                 id: event.id,
                 event: event.incoming.event.name.to_owned(),
             };
-            if event.lease.is_some()
-                && let Err(error) = self.stores.claims.settle(publisher, &accepted).await
-            {
-                // Its deliveries are in the queue, so it is accepted; only a second sending of it
-                // after the lease would not be recognised.
-                tracing::error!(%error, "a claim could not be settled");
+            if let Some(lease) = event.lease {
+                match self.stores.claims.settle(publisher, &accepted, lease).await {
+                    Ok(true) => {}
+                    // Its deliveries are in the queue, so it is accepted; only another sending of
+                    // it would not be recognised.
+                    Ok(false) => tracing::error!(event_id = accepted.id, "a claim ran out"),
+                    Err(error) => tracing::error!(%error, "a claim could not be settled"),
+                }
             }
             tracing::info!(
                 event_id = accepted.id,
@@ -282,4 +280,52 @@ impl Ingest {
         });
         join_all(settled).await
     }
+}
+
+/// The jobs of these events, one after the other as the queue takes them: there may be more of them
+/// than fit into memory at once.
+fn messages<'a>(
+    pending: &'a [Pending],
+    hooks: &'a HashMap<Occasion, Vec<Hook>>,
+    now: Timestamp,
+) -> impl Iterator<Item = Outgoing> + 'a {
+    pending.iter().flat_map(move |event| {
+        let hooks = hooks.get(&event.occasion).into_iter().flatten();
+        hooks.map(move |hook| Outgoing::now(QueueMessage::Delivery(event.job(hook, now))))
+    })
+}
+
+/// Takes out the events that repeat the id of an earlier one in the same request: their positions,
+/// each with the earlier one's.
+fn without_repeated(pending: Vec<Pending>) -> (Vec<Pending>, Vec<(usize, usize)>) {
+    let mut first_of: HashMap<String, usize> = HashMap::new();
+    let mut repeated = Vec::new();
+    let mut distinct = Vec::with_capacity(pending.len());
+    for event in pending {
+        if let Some(first) = event.incoming.id.as_ref().and_then(|id| first_of.get(id)) {
+            repeated.push((event.position, *first));
+        } else {
+            first_of.insert(event.id.clone(), event.position);
+            distinct.push(event);
+        }
+    }
+    (distinct, repeated)
+}
+
+/// Cuts events into parts of at most [`JOBS_IN_PART`] deliveries, or of one event that has more.
+fn parts(pending: Vec<Pending>, hooks: &HashMap<Occasion, Vec<Hook>>) -> Vec<Vec<Pending>> {
+    let mut parts: Vec<Vec<Pending>> = Vec::new();
+    let mut room = 0;
+    for event in pending {
+        let jobs = hooks.get(&event.occasion).map_or(0, Vec::len);
+        match parts.last_mut() {
+            Some(part) if jobs <= room => part.push(event),
+            _ => {
+                room = JOBS_IN_PART;
+                parts.push(vec![event]);
+            }
+        }
+        room = room.saturating_sub(jobs);
+    }
+    parts
 }

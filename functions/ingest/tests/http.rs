@@ -8,6 +8,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use axum::http::Method;
 use ingest::Ingest;
 use serde_json::{Value, json};
@@ -101,6 +102,19 @@ impl Function {
                     QueueMessage::Delivery(job) => jobs.push(job),
                     QueueMessage::DeadLetter(_) => unreachable!("nothing fails here"),
                 }
+            }
+        }
+    }
+
+    /// Waits for the first job in the queue.
+    async fn something_queued(&self) {
+        let count = QueueAttributeName::ApproximateNumberOfMessages;
+        let sqs = self.world.aws.sqs();
+        loop {
+            let request = sqs.get_queue_attributes().queue_url(&self.queue_url);
+            let answer = request.attribute_names(count.clone()).send().await;
+            if answer.unwrap().attributes.unwrap()[&count] != "0" {
+                return;
             }
         }
     }
@@ -298,6 +312,7 @@ async fn what_is_wrong_with_a_single_event_is_its_answer() {
         (event("x.y", DOWNTOWN), 400, "invalid-event"),
         (event(ADDED, "nowhere"), 400, "invalid-academy"),
         (event(ADDED, 99), 400, "invalid-academy"),
+        (event(ADDED, "x".repeat(5_000)), 400, "invalid-academy"),
         (json!({}), 400, "validation-error"),
         (json!("text"), 400, "validation-error"),
         (
@@ -394,6 +409,12 @@ async fn an_id_that_is_being_published_is_told_to_come_again() {
     assert!(matches!(claimed, Claim::Granted { .. }));
     let busy = function.publish(&event_with_id("e-1")).await.expect(503);
     assert_eq!(busy["slug"], "event-in-progress");
+    // A list of which not everything is in the queue is no 202 either, but what can be is queued.
+    function.hook(1, DOWNTOWN, ADDED).await;
+    let list = json!([event_with_id("e-1"), event_with_id("e-2")]);
+    let busy = function.publish(&list).await.expect(503);
+    assert_eq!(busy["slug"], "event-in-progress");
+    assert_eq!(function.queued().await, [1]);
     // When the lease has run out, whoever held it is taken for dead.
     let later = shared::clock::now() + Duration::from_secs(31);
     let taken = claims.claim(PLATFORM, "e-1", later).await.unwrap();
@@ -429,6 +450,41 @@ async fn without_a_queue_nothing_is_claimed_and_sending_again_works() {
             .expect(202)["deliveries"],
         0
     );
+}
+
+#[tokio::test]
+async fn a_publisher_that_hangs_up_leaves_nothing_half_published() {
+    let function = Function::start().await;
+    function
+        .hooks((1..=500).map(|id| (id, DOWNTOWN, ADDED)))
+        .await;
+    let body = event_with_id("e-1");
+    tokio::select! {
+        _ = function.publish(&body) => unreachable!("it ended before the publisher hung up"),
+        () = function.something_queued() => {}
+    }
+    let again = function.publish(&body).await.expect(202);
+    assert_eq!(again["deliveries"], 500);
+    assert_eq!(function.jobs().await.len(), 500);
+}
+
+#[tokio::test]
+async fn a_list_of_more_jobs_than_a_part_has_is_queued_part_by_part() {
+    let function = Function::start().await;
+    function
+        .hooks((1..=400).map(|id| (id, DOWNTOWN, ADDED)))
+        .await;
+    let ids = ["e-1", "e-2", "e-3", "e-4", "e-1", "e-5"];
+    let list: Value = ids.iter().copied().map(event_with_id).collect();
+    let answers = function.publish(&list).await.expect(202);
+    for (answer, id) in answers.as_array().unwrap().iter().zip(ids) {
+        assert_eq!(
+            (&answer["id"], &answer["deliveries"]),
+            (&json!(id), &json!(400))
+        );
+    }
+    assert_eq!(function.publish(&list).await.expect(202), answers);
+    assert_eq!(function.jobs().await.len(), 5 * 400);
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use shared::{
     store::StoredState,
 };
 use testing::{Api, DOWNTOWN, MIAMI, ROOT, STUDENT, World, user};
+use uuid::Uuid;
 
 const SUBSCRIBE: &str = "hook/subscribe";
 const CREATED: &str = "assignment.assignment_created";
@@ -464,6 +465,9 @@ async fn a_superadmin_has_its_own_and_may_turn_to_others() {
     assert_eq!(function.ids(DOWNTOWN, "academy=*").await, [1]);
     let unknown = api.get("hook/subscribe?academy=nowhere").await.expect(400);
     assert_eq!(unknown["slug"], "invalid-academy");
+    let endless = format!("hook/subscribe?academy={}", "x".repeat(5_000));
+    let unknown = api.get(&endless).await.expect(400);
+    assert_eq!(unknown["slug"], "invalid-academy");
 
     api.get("hook/subscribe/1").await.expect(200);
     api.get("hook/1/sample").await.expect(200);
@@ -690,7 +694,7 @@ async fn errors_are_listed_to_their_owner_only() {
         let at = format!("2025-01-20T15:3{number}:00Z").parse().unwrap();
         let letter = DeadLetter {
             job: DeliveryJob {
-                delivery_id: format!("d{number}"),
+                delivery_id: Uuid::from_u128(number as u128),
                 event_id: "e".to_owned(),
                 event: event.to_owned(),
                 academy: None,

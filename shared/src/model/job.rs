@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use super::{Hook, HookId, Scope};
 
@@ -37,7 +38,7 @@ impl From<&Hook> for HookRef {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeliveryJob {
     /// The delivery's id: the same for all its attempts.
-    pub delivery_id: String,
+    pub delivery_id: Uuid,
     /// The event's id: the publisher's, or ours.
     pub event_id: String,
     /// The event's name.
@@ -82,7 +83,7 @@ pub enum QueueMessage {
 #[derive(Debug, thiserror::Error)]
 pub enum Malformed {
     /// It is no JSON object with a `type`, or not one of its type.
-    #[error("the message cannot be read")]
+    #[error("the message cannot be read: {0}")]
     Json(#[from] serde_json::Error),
     /// A type or version that this release does not know.
     #[error("the message is of the unknown type {0:?}")]
@@ -136,7 +137,7 @@ mod tests {
 
     fn job(payload: &str) -> DeliveryJob {
         DeliveryJob {
-            delivery_id: "d-1".to_owned(),
+            delivery_id: Uuid::from_u128(1),
             event_id: "e-1".to_owned(),
             event: "cohort_user.added".to_owned(),
             academy: None,

@@ -104,18 +104,26 @@ impl Claims {
         Ok(held.accepted.map_or(Claim::InProgress, Claim::Settled))
     }
 
-    /// Keeps the answer for every later request with this id.
-    pub async fn settle(&self, publisher: &str, accepted: &Accepted) -> Result<(), StoreError> {
-        self.client
+    /// Keeps the answer for every later request with this id. `false`, and nothing kept, when the
+    /// lease on it is not this one any more.
+    pub async fn settle(
+        &self,
+        publisher: &str,
+        accepted: &Accepted,
+        lease: i64,
+    ) -> Result<bool, StoreError> {
+        let result = self
+            .client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(key(publisher, &accepted.id)))
             .update_expression("SET accepted = :accepted")
+            .condition_expression("lease_until = :lease AND attribute_not_exists(accepted)")
             .expression_attribute_values(":accepted", serde_dynamo::to_attribute_value(accepted)?)
+            .expression_attribute_values(":lease", AttributeValue::N(lease.to_string()))
             .send()
-            .await
-            .map(drop)
-            .map_err(failed("settle an event's id"))
+            .await;
+        Ok(written("settle an event's id", result)?.is_some())
     }
 
     /// Gives an id back, if the lease on it is still this one.

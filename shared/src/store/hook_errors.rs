@@ -89,7 +89,7 @@ impl HookErrors {
         let job = &letter.job;
         let item = FailedDeliveryItem {
             owner: &job.hook.owner,
-            error: keys::failed_delivery(&job.event, &letter.message, &job.delivery_id),
+            error: keys::failed_delivery(&job.event, &letter.message, job.delivery_id),
             job: serde_json::to_string(job)?,
             message: &letter.message,
             status: letter.status,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use super::{Item, StoreError, Transaction, batch_get, count_up, failed, keys, transacted};
-use crate::model::{Academy, User};
+use crate::model::{Academy, User, check_name};
 
 /// What is kept of a token: its SHA-256 digest. A token is 160 bits or more of randomness, so that
 /// a plain digest cannot be searched backwards.
@@ -78,6 +78,9 @@ impl Identities {
         &self,
         name: &str,
     ) -> Result<(Option<User>, Option<Academy>), StoreError> {
+        if check_name(name).is_err() {
+            return Ok((None, None));
+        }
         let (user_key, academy_key) = (keys::user(name), keys::academy(name));
         let wanted = vec![key(user_key.clone()), key(academy_key.clone())];
         let items = batch_get(&self.client, &self.table, wanted, true, "read a user").await?;
@@ -109,6 +112,10 @@ impl Identities {
 
     /// The academy with this slug.
     pub async fn academy(&self, slug: &str) -> Result<Option<Academy>, StoreError> {
+        // What is no name is nobody's, and may be longer than a key can be.
+        if check_name(slug).is_err() {
+            return Ok(None);
+        }
         self.get(keys::academy(slug)).await
     }
 

@@ -2,6 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use uuid::Uuid;
+
 use crate::model::HookId;
 
 /// The sort key of a hook: its event, then its id, padded so that text order is id order.
@@ -46,7 +48,7 @@ pub(super) fn error(event: &str, message: &str) -> String {
 }
 
 /// The sort key of a failed delivery, beside its HookError's.
-pub(super) fn failed_delivery(event: &str, message: &str, delivery_id: &str) -> String {
+pub(super) fn failed_delivery(event: &str, message: &str, delivery_id: Uuid) -> String {
     format!("delivery#{}#{delivery_id}", error_group(event, message))
 }
 

@@ -70,13 +70,13 @@ pub enum StoreError {
         cause: String,
     },
     /// A stored item, or one to store, has not the shape that it should.
-    #[error("an item of the table has an unexpected shape")]
+    #[error("an item of the table has an unexpected shape: {0}")]
     Item(#[from] serde_dynamo::Error),
     /// A value to store has no JSON form.
-    #[error("a value to store cannot be written as JSON")]
+    #[error("a value to store cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// A request to the table could not be built.
-    #[error("a request to the table is incomplete")]
+    #[error("a request to the table is incomplete: {0}")]
     Request(#[from] aws_sdk_dynamodb::error::BuildError),
     /// All ids below 2^53 have been given out.
     #[error("there are no more hook ids")]
@@ -84,6 +84,9 @@ pub enum StoreError {
     /// A row that was to be new is there already.
     #[error("{0}: one of the ids is taken")]
     Taken(&'static str),
+    /// The table kept putting off a part of a read.
+    #[error("{0}: the table is too busy")]
+    Busy(&'static str),
     /// Others kept changing the same rows.
     #[error("{0}: others keep changing the same rows")]
     Contended(&'static str),
@@ -246,5 +249,5 @@ async fn batch_get(
             tokio::time::sleep(*pause).await;
         }
     }
-    Err(StoreError::Contended(operation))
+    Err(StoreError::Busy(operation))
 }

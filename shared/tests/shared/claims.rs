@@ -62,7 +62,8 @@ async fn a_settled_id_is_answered_as_the_first_time_for_24_hours() {
     let tables = Tables::new().await;
     let claims = &tables.stores.claims;
     let lease = granted(claims, start()).await;
-    claims.settle(PUBLISHER, &accepted()).await.unwrap();
+    let settled = claims.settle(PUBLISHER, &accepted(), lease).await;
+    assert!(settled.unwrap());
     // What is settled is not given back, not even by the one who has settled it.
     claims.release(PUBLISHER, ID, lease).await.unwrap();
 
@@ -92,6 +93,20 @@ async fn a_lease_runs_out_after_30_seconds() {
     assert_eq!(claim(claims, later(29_999)).await, Claim::InProgress);
     granted(claims, later(30_000)).await;
     assert_eq!(claim(claims, later(59_999)).await, Claim::InProgress);
+}
+
+#[tokio::test]
+async fn who_comes_back_too_late_settles_nothing() {
+    let tables = Tables::new().await;
+    let claims = &tables.stores.claims;
+    let first = granted(claims, start()).await;
+    let second = granted(claims, later(30_000)).await;
+    let accepted = accepted();
+    assert!(!claims.settle(PUBLISHER, &accepted, first).await.unwrap());
+    claims.release(PUBLISHER, ID, second).await.unwrap();
+    assert!(!claims.settle(PUBLISHER, &accepted, first).await.unwrap());
+    // Nothing is left of it that would stand in the way of the next.
+    granted(claims, later(30_001)).await;
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use shared::{
     queue::Queue,
     store::{Stores, TableNames, create_tables},
 };
+use uuid::Uuid;
 
 use super::spy::Spy;
 
@@ -196,7 +197,7 @@ async fn queue(aws: &LocalAws, name: &str, attributes: &[(QueueAttributeName, &s
 pub(crate) fn job(hook: &Hook) -> DeliveryJob {
     let accepted_at = Timestamp::from_millisecond(clock::now().as_millisecond() - 500).unwrap();
     DeliveryJob {
-        delivery_id: format!("delivery-{}", hook.id),
+        delivery_id: Uuid::from_u128(hook.id.get().into()),
         event_id: "event-1".to_owned(),
         event: EVENT.to_owned(),
         academy: Some(ACADEMY.to_owned()),

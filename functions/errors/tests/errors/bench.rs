@@ -11,6 +11,7 @@ use shared::{
     model::{DeadLetter, DeliveryJob, HookError, HookId, HookRef, QueueMessage, Scope},
     store::{HookErrors, Stores, TableNames, create_tables},
 };
+use uuid::Uuid;
 
 /// The owner of the hooks unless a test says otherwise.
 pub(crate) const ACADEMY: &str = "downtown-campus";
@@ -103,9 +104,9 @@ impl Bench {
 }
 
 /// A delivery to a hook of the academy.
-pub(crate) fn job(delivery_id: &str, hook: u64) -> DeliveryJob {
+pub(crate) fn job(delivery_id: u128, hook: u64) -> DeliveryJob {
     DeliveryJob {
-        delivery_id: delivery_id.to_owned(),
+        delivery_id: Uuid::from_u128(delivery_id),
         event_id: "event-1".to_owned(),
         event: EVENT.to_owned(),
         academy: Some(ACADEMY.to_owned()),
@@ -122,7 +123,7 @@ pub(crate) fn job(delivery_id: &str, hook: u64) -> DeliveryJob {
 }
 
 /// The dead letter of such a delivery, of 15:51 and some seconds.
-pub(crate) fn letter(delivery_id: &str, hook: u64, second: u32) -> DeadLetter {
+pub(crate) fn letter(delivery_id: u128, hook: u64, second: u32) -> DeadLetter {
     DeadLetter {
         job: job(delivery_id, hook),
         message: FAILURE.to_owned(),

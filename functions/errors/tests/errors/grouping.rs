@@ -18,11 +18,7 @@ fn ids(error: &HookError) -> Vec<u64> {
 #[tokio::test]
 async fn dead_letters_of_one_event_and_message_are_one_hook_error() {
     let bench = Bench::new().await;
-    let letters = [
-        letter("d-1", 7, 10),
-        letter("d-2", 3, 20),
-        letter("d-3", 7, 30),
-    ];
+    let letters = [letter(1, 7, 10), letter(2, 3, 20), letter(3, 7, 30)];
     bench.record(letters.map(QueueMessage::DeadLetter)).await;
 
     let error = bench.only().await;
@@ -40,15 +36,15 @@ async fn dead_letters_of_one_event_and_message_are_one_hook_error() {
 #[tokio::test]
 async fn another_owner_event_or_message_is_another_hook_error() {
     let bench = Bench::new().await;
-    let same = letter("d-1", 1, 0);
-    let mut other_owner = letter("d-2", 2, 0);
+    let same = letter(1, 1, 0);
+    let mut other_owner = letter(2, 2, 0);
     other_owner.job.hook.owner = "miami-campus".to_owned();
-    let mut other_event = letter("d-3", 3, 0);
+    let mut other_event = letter(3, 3, 0);
     other_event.job.event = "assignment.assignment_status_updated".to_owned();
     let other_message = DeadLetter {
         message: "The endpoint answered 404.".to_owned(),
         status: Some(404),
-        ..letter("d-4", 4, 0)
+        ..letter(4, 4, 0)
     };
     let letters = [same, other_owner, other_event, other_message];
     bench.record(letters.map(QueueMessage::DeadLetter)).await;
@@ -68,7 +64,7 @@ async fn another_owner_event_or_message_is_another_hook_error() {
 async fn a_job_that_the_queue_gave_up_is_a_hook_error_of_now() {
     let bench = Bench::new().await;
     let before = clock::now();
-    bench.record([QueueMessage::Delivery(job("d-1", 7))]).await;
+    bench.record([QueueMessage::Delivery(job(1, 7))]).await;
 
     let error = bench.only().await;
     assert_eq!(
@@ -84,8 +80,8 @@ async fn a_job_that_the_queue_gave_up_is_a_hook_error_of_now() {
 async fn both_doors_lead_to_the_same_owner() {
     let bench = Bench::new().await;
     let messages = [
-        QueueMessage::Delivery(job("d-1", 7)),
-        QueueMessage::DeadLetter(letter("d-2", 7, 0)),
+        QueueMessage::Delivery(job(1, 7)),
+        QueueMessage::DeadLetter(letter(2, 7, 0)),
     ];
     bench.record(messages).await;
     let errors = bench.of_owner(ACADEMY).await;
@@ -96,14 +92,14 @@ async fn both_doors_lead_to_the_same_owner() {
 #[tokio::test]
 async fn a_dead_letter_that_comes_twice_counts_once() {
     let bench = Bench::new().await;
-    let once = || QueueMessage::DeadLetter(letter("d-1", 7, 10));
+    let once = || QueueMessage::DeadLetter(letter(1, 7, 10));
     bench.record([once(), once()]).await;
     bench.record([once()]).await;
     assert_eq!(bench.only().await.count, 1);
     assert_eq!(bench.kept().await.len(), 1);
 
     // So does a job that comes by the other door, although its time is another one each time.
-    let once = || QueueMessage::Delivery(job("d-2", 7));
+    let once = || QueueMessage::Delivery(job(2, 7));
     bench.record([once(), once()]).await;
     let counts = bench.of_owner(ACADEMY).await;
     let counts: Vec<_> = counts.iter().map(|error| error.count).collect();
@@ -114,7 +110,7 @@ async fn a_dead_letter_that_comes_twice_counts_once() {
 async fn batches_at_the_same_time_lose_no_count() {
     let bench = Bench::new().await;
     let batch = |range: std::ops::Range<u32>| {
-        let letters = range.map(|n| letter(&format!("d-{n}"), u64::from(n) + 1, n));
+        let letters = range.map(|n| letter(u128::from(n), u64::from(n) + 1, n));
         bench.record(letters.map(QueueMessage::DeadLetter).collect::<Vec<_>>())
     };
     tokio::join!(batch(0..6), batch(6..12));
@@ -129,11 +125,11 @@ async fn what_is_no_dead_letter_fails_alone() {
     let bench = Bench::new().await;
     let good = |id| QueueMessage::DeadLetter(letter(id, 7, 0)).encode().unwrap();
     let bodies = [
-        good("d-1"),
+        good(1),
         "this is no letter".to_owned(),
-        good("d-2").replace("dead_letter.v1", "dead_letter.v9"),
+        good(2).replace("dead_letter.v1", "dead_letter.v9"),
         String::new(),
-        good("d-3"),
+        good(3),
     ];
     assert_eq!(bench.failures(bodies).await, [1, 2, 3]);
     assert_eq!(bench.only().await.count, 2);
@@ -143,8 +139,6 @@ async fn what_is_no_dead_letter_fails_alone() {
 async fn what_cannot_be_recorded_comes_again() {
     let bench = Bench::new().await;
     bench.drop_table().await;
-    let body = QueueMessage::DeadLetter(letter("d-1", 7, 0))
-        .encode()
-        .unwrap();
+    let body = QueueMessage::DeadLetter(letter(1, 7, 0)).encode().unwrap();
     assert_eq!(bench.failures([body]).await, [0]);
 }

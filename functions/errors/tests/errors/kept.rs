@@ -20,7 +20,7 @@ fn text(value: &AttributeValue) -> &str {
 #[tokio::test]
 async fn a_failed_delivery_is_kept_whole_for_30_days() {
     let bench = Bench::new().await;
-    let dead = letter("d-1", 7, 10);
+    let dead = letter(1, 7, 10);
     let before = clock::now().as_second();
     bench.record([QueueMessage::DeadLetter(dead.clone())]).await;
     let after = clock::now().as_second();
@@ -45,7 +45,7 @@ async fn a_failed_delivery_is_kept_whole_for_30_days() {
 #[tokio::test]
 async fn so_is_a_job_that_the_queue_gave_up() {
     let bench = Bench::new().await;
-    bench.record([QueueMessage::Delivery(job("d-1", 7))]).await;
+    bench.record([QueueMessage::Delivery(job(1, 7))]).await;
     let kept = bench.kept().await;
     assert_eq!(kept.len(), 1);
     assert!(text(&kept[0]["job"]).contains(PAYLOAD));
@@ -56,7 +56,7 @@ async fn so_is_a_job_that_the_queue_gave_up() {
 async fn the_largest_payload_that_is_accepted_is_kept_too() {
     let bench = Bench::new().await;
     let payload = format!("\"{}\"", "x".repeat(256 * 1024 - 2));
-    let mut dead = letter("d-1", 7, 10);
+    let mut dead = letter(1, 7, 10);
     dead.job.payload = Arc::from(RawValue::from_string(payload.clone()).unwrap());
     bench.record([QueueMessage::DeadLetter(dead)]).await;
     let kept = bench.kept().await;
@@ -67,11 +67,11 @@ async fn the_largest_payload_that_is_accepted_is_kept_too() {
 #[tokio::test]
 async fn each_failed_delivery_of_a_hook_error_is_kept_and_none_is_listed() {
     let bench = Bench::new().await;
-    let letters = [letter("d-1", 7, 10), letter("d-2", 8, 20)];
+    let letters = [letter(1, 7, 10), letter(2, 8, 20)];
     bench.record(letters.map(QueueMessage::DeadLetter)).await;
     let other = DeadLetter {
         message: "The endpoint answered 404.".to_owned(),
-        ..letter("d-1", 7, 30)
+        ..letter(1, 7, 30)
     };
     bench.record([QueueMessage::DeadLetter(other)]).await;
 
