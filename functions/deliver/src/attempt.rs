@@ -18,6 +18,8 @@ const GUARD: Duration = Duration::from_secs(DELIVERY_DEADLINE.as_secs() + 5);
 pub(crate) struct Attempted {
     pub(crate) reply: Reply,
     pub(crate) ended_at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub(crate) ms: u32,
 }
 
 /// Makes an attempt. `None`: it ended without an outcome, and nobody knows what the endpoint saw.
@@ -30,7 +32,7 @@ pub(crate) async fn attempt(
     let task = tokio::spawn(async move {
         let started = Instant::now();
         let reply = client.post(&target, &job.payload).await;
-        let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
         tracing::info!(
             target: "delivery",
             event = job.event,
@@ -45,6 +47,7 @@ pub(crate) async fn attempt(
         Attempted {
             reply,
             ended_at: clock::now(),
+            ms,
         }
     });
     let stop = task.abort_handle();

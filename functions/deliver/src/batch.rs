@@ -1,98 +1,116 @@
-//! A batch: what each of its jobs asks for, done together.
+//! A batch: its hooks read together, and the jobs of each hook worked in a [`Round`] of their own.
 
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
 };
 
-use futures_util::future::{join, join_all, join3};
+use futures_util::{
+    FutureExt,
+    future::{join, join_all},
+};
 use jiff::Timestamp;
 use shared::{
-    deliver::schedule::{delay_until, put_off_for},
-    model::{DeadLetter, DeliveryJob, Hook, HookId, OpenCircuit, QueueMessage, Verdict},
-    queue::{Outgoing, Queue},
+    deliver::schedule::delay_until,
+    model::{DeliveryJob, Hook, HookId},
     store::{StoreError, StoredState},
 };
 
 use crate::{
     Deliver, Received,
-    attempt::{Attempted, attempt},
-    history::History,
+    round::{Next, Round, send},
 };
 
-/// What the owner is told of a delivery that an open circuit put off until it was too late.
-const NEVER_TRIED_AGAIN: &str =
-    "The endpoint kept failing, and this delivery was not tried any more.";
+/// How long reading the hooks of a batch may take: the attempts, and what is written after them, must
+/// fit into the rest of an invocation.
+const READING: Duration = Duration::from_secs(10);
+
+/// How long jobs wait whose hooks could not be read, in seconds.
+const UNREADABLE_WAIT_S: u32 = 60;
+
+/// How long after its time a job may be put off without an attempt.
+pub(crate) const PATIENCE: Duration = Duration::from_hours(24);
 
 type Hooks = HashMap<HookId, Hook>;
 type States = HashMap<HookId, StoredState>;
 
-/// A message that is to be sent because of a received one.
-struct Next {
-    /// The received message: done with only when its successor is in a queue.
-    message_id: String,
-    outgoing: Outgoing,
-}
-
 /// The work on one batch, begun at one time.
+#[derive(Clone, Copy)]
 pub(crate) struct Batch<'a> {
     deliver: &'a Deliver,
     now: Timestamp,
-    /// Messages that are to be handed out again.
-    failed: Vec<String>,
-    /// Jobs that are to come again.
-    later: Vec<Next>,
-    /// Deliveries that are given up.
-    given_up: Vec<Next>,
-    /// What happened to each hook.
-    histories: BTreeMap<HookId, History>,
 }
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(deliver: &'a Deliver, now: Timestamp) -> Self {
-        Self {
-            deliver,
-            now,
-            failed: Vec::new(),
-            later: Vec::new(),
-            given_up: Vec::new(),
-            histories: BTreeMap::new(),
-        }
+        Self { deliver, now }
     }
 
     /// Works jobs and returns the messages that the queue is to hand out again.
-    pub(crate) async fn work(mut self, received: Vec<Received>) -> Vec<String> {
-        let due = self.send_on_early(received);
-        match self.hooks_of(&due).await {
-            Ok((hooks, states)) => {
-                let wanted = wanted(due, &hooks);
-                let admitted = self.admit(wanted, &states).await;
-                self.attempt_all(admitted).await;
-            }
-            Err(error) => {
-                tracing::error!(%error, "the hooks of a batch could not be read");
-                self.failed
-                    .extend(due.into_iter().map(|received| received.message_id));
-            }
-        }
-        self.write().await
+    pub(crate) async fn work(self, received: Vec<Received>) -> Vec<String> {
+        let (due, early) = self.split(received);
+        let (on_time, sent_on) = join(self.work_due(due), self.send_on(early)).await;
+        [on_time, sent_on].concat()
     }
 
-    /// Sends jobs on whose time has not come, and returns the others.
-    fn send_on_early(&mut self, received: Vec<Received>) -> Vec<Received> {
+    /// The jobs whose time has come, and the others.
+    fn split(self, received: Vec<Received>) -> (Vec<Received>, Vec<Next>) {
         let mut due = Vec::with_capacity(received.len());
+        let mut early = Vec::new();
         for received in received {
             match delay_until(received.job.not_before, self.now) {
                 None => due.push(received),
-                Some(delay_s) => self.send_again(received, delay_s),
+                Some(delay_s) => early.push(Next::again(received, delay_s)),
             }
         }
-        due
+        (due, early)
+    }
+
+    async fn send_on(self, jobs: Vec<Next>) -> Vec<String> {
+        send(&self.deliver.deliveries, jobs).await
+    }
+
+    async fn work_due(self, due: Vec<Received>) -> Vec<String> {
+        // Boxed: the futures within the SDK's are as deep as the compiler goes.
+        let reading = self.hooks_of(&due).boxed();
+        let (hooks, states) = match tokio::time::timeout(READING, reading).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the hooks of a batch could not be read");
+                return self.wait_for_the_table(due).await;
+            }
+            Err(_) => {
+                tracing::error!("the hooks of a batch could not be read in time");
+                return self.wait_for_the_table(due).await;
+            }
+        };
+        let rounds = by_hook(due, &hooks).into_values().map(|(hook, jobs)| {
+            let round = Round::new(self.deliver, self.now, hook, states.get(&hook.id));
+            round.work(jobs)
+        });
+        join_all(rounds).await.concat()
+    }
+
+    /// Sends jobs on that nothing can be done for at present. They are not handed out again as they
+    /// are: the redrive policy would count that, and end in half an hour what may take longer. What
+    /// waits for a day is left to it.
+    async fn wait_for_the_table(self, due: Vec<Received>) -> Vec<String> {
+        let mut failed = Vec::new();
+        let mut waiting = Vec::with_capacity(due.len());
+        for received in due {
+            if overdue(&received.job, self.now) > PATIENCE {
+                failed.push(received.message_id);
+            } else {
+                waiting.push(Next::again(received, UNREADABLE_WAIT_S));
+            }
+        }
+        failed.extend(self.send_on(waiting).await);
+        failed
     }
 
     /// The hooks of these jobs as they are now, since the job only says where each was, and their
     /// states: those can be missed, since all that they can do here is to save calls.
-    async fn hooks_of(&self, due: &[Received]) -> Result<(Hooks, States), StoreError> {
+    async fn hooks_of(self, due: &[Received]) -> Result<(Hooks, States), StoreError> {
         let mut places: Vec<_> = due
             .iter()
             .map(|received| &received.job)
@@ -119,193 +137,31 @@ impl<'a> Batch<'a> {
         }
         Ok((hooks, states))
     }
+}
 
-    /// Lets through the jobs whose hooks may be called, and puts off those whose circuit is open, but
-    /// for one of them when it is time for a probe.
-    async fn admit(
-        &mut self,
-        wanted: Vec<(Received, Hook)>,
-        states: &States,
-    ) -> Vec<(Received, Hook)> {
-        let mut open: HashMap<HookId, OpenCircuit> = states
-            .iter()
-            .filter_map(|(id, state)| Some((*id, state.circuit?)))
-            .collect();
-        let mut admitted = Vec::with_capacity(wanted.len());
-        for (received, hook) in wanted {
-            let Some(circuit) = open.get_mut(&hook.id) else {
-                admitted.push((received, hook));
-                continue;
-            };
-            if self.begin_probe(hook.id, circuit).await {
-                admitted.push((received, hook));
-            } else {
-                self.put_off(received, circuit);
-            }
-        }
-        admitted
-    }
+/// How long after its time a job is.
+pub(crate) fn overdue(job: &DeliveryJob, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(job.not_before)).unwrap_or_default()
+}
 
-    /// Whether the next call of this hook is a probe, and ours to make.
-    async fn begin_probe(&mut self, id: HookId, circuit: &mut OpenCircuit) -> bool {
-        let Some(probing) = circuit.probing(self.now) else {
-            return false;
-        };
-        let states = &self.deliver.stores.states;
-        let begun = states.set_circuit(id, Some(circuit), &probing).await;
-        // Ours or another worker's: there is a probe under way.
-        *circuit = probing;
-        match begun {
-            Ok(true) => {
-                self.histories.entry(id).or_default().probe = Some(probing);
-                true
-            }
-            Ok(false) => false,
-            Err(error) => {
-                tracing::error!(hook = id.get(), %error, "a probe could not be begun");
-                false
-            }
-        }
-    }
-
-    /// Sends a job on until the next probe may be made, or gives it up when it has waited too long.
-    fn put_off(&mut self, received: Received, circuit: &OpenCircuit) {
-        let schedule = &self.deliver.schedule;
-        let waited = self.now.duration_since(received.job.accepted_at);
-        if Duration::try_from(waited).is_ok_and(|waited| waited > schedule.patience()) {
-            let letter = DeadLetter {
-                job: received.job,
-                message: NEVER_TRIED_AGAIN.to_owned(),
-                status: None,
-                failed_at: self.now,
-            };
-            return self.give_up(received.message_id, letter);
-        }
-        // No time to wait for is left when a probe is under way.
-        let rest = Duration::try_from(circuit.probe_at.duration_since(self.now))
-            .unwrap_or_else(|_| schedule.wait_before_probe(circuit.probes));
-        self.send_again(received, put_off_for(rest, rand::random()));
-    }
-
-    async fn attempt_all(&mut self, admitted: Vec<(Received, Hook)>) {
-        let attempts = admitted.into_iter().map(async |(received, hook)| {
-            let target = hook.subscription.target;
-            let made = attempt(self.deliver.client.clone(), target, received.job.clone());
-            (received, made.await)
+/// The jobs that their hooks still want, by hook.
+fn by_hook(due: Vec<Received>, hooks: &Hooks) -> BTreeMap<HookId, (&Hook, Vec<Received>)> {
+    let mut wanted: BTreeMap<HookId, (&Hook, Vec<Received>)> = BTreeMap::new();
+    for received in due {
+        let job = &received.job;
+        let hook = hooks.get(&job.hook.id).filter(|hook| {
+            hook.subscription.event == job.event && hook.hears(job.academy.as_deref())
         });
-        for (received, attempted) in join_all(attempts).await {
-            match attempted {
-                Some(attempted) => self.follow(received, attempted),
-                None => self.failed.push(received.message_id),
-            }
-        }
-    }
-
-    /// Decides what follows from an attempt.
-    fn follow(&mut self, mut received: Received, attempted: Attempted) {
-        let job = &mut received.job;
-        let Attempted { reply, ended_at } = attempted;
-        let history = self.histories.entry(job.hook.id).or_default();
-        history.add(attempted);
-        let next = match reply.outcome.verdict() {
-            Verdict::Delivered => return,
-            Verdict::Retry => self.deliver.schedule.next_attempt(
-                job.attempt,
-                ended_at,
-                reply.retry_after,
-                rand::random(),
-            ),
-            Verdict::GiveUp => None,
-        };
-        if let Some(not_before) = next {
-            job.attempt = job.attempt.saturating_add(1);
-            job.not_before = not_before;
-            let delay_s = delay_until(not_before, ended_at).unwrap_or(0);
-            self.send_again(received, delay_s);
+        if let Some(hook) = hook {
+            let (_, jobs) = wanted.entry(hook.id).or_insert((hook, Vec::new()));
+            jobs.push(received);
         } else {
-            let letter = DeadLetter {
-                message: reply.outcome.message(),
-                status: reply.outcome.status(),
-                failed_at: ended_at,
-                job: received.job,
-            };
-            self.give_up(received.message_id, letter);
+            tracing::info!(
+                hook = job.hook.id.get(),
+                delivery_id = %job.delivery_id,
+                "dropped: the hook does not want it any more"
+            );
         }
     }
-
-    fn send_again(&mut self, received: Received, delay_s: u32) {
-        let message = QueueMessage::Delivery(received.job);
-        self.later.push(Next {
-            message_id: received.message_id,
-            outgoing: Outgoing { message, delay_s },
-        });
-    }
-
-    fn give_up(&mut self, message_id: String, letter: DeadLetter) {
-        let outgoing = Outgoing::now(QueueMessage::DeadLetter(letter));
-        self.given_up.push(Next {
-            message_id,
-            outgoing,
-        });
-    }
-
-    /// Writes what the batch has come to: the histories, and the messages that follow.
-    async fn write(mut self) -> Vec<String> {
-        let deliver = self.deliver;
-        let histories = async {
-            let writes = self.histories.into_iter().map(|(hook_id, history)| {
-                history.write(hook_id, &deliver.stores.states, &deliver.schedule)
-            });
-            for error in join_all(writes).await.into_iter().filter_map(Result::err) {
-                // The request is made: to work the job again for the sake of its count would make
-                // it once more.
-                tracing::error!(%error, "a hook's history could not be written");
-            }
-        };
-        let (later, given_up) = (self.later, self.given_up);
-        let ((), unsent_later, unsent_given_up) = join3(
-            histories,
-            send(&deliver.deliveries, later),
-            send(&deliver.dead_letters, given_up),
-        )
-        .await;
-        self.failed.extend(unsent_later);
-        self.failed.extend(unsent_given_up);
-        self.failed
-    }
-}
-
-/// The jobs that their hooks still want, each with its hook.
-fn wanted(due: Vec<Received>, hooks: &Hooks) -> Vec<(Received, Hook)> {
-    let hook_of = |job: &DeliveryJob| {
-        let hook = hooks.get(&job.hook.id)?;
-        let hears = hook.subscription.event == job.event && hook.hears(job.academy.as_deref());
-        hears.then(|| hook.clone())
-    };
-    due.into_iter()
-        .filter_map(|received| {
-            let hook = hook_of(&received.job);
-            if hook.is_none() {
-                tracing::info!(
-                    hook = received.job.hook.id.get(),
-                    delivery_id = %received.job.delivery_id,
-                    "dropped: the hook does not want it any more"
-                );
-            }
-            hook.map(|hook| (received, hook))
-        })
-        .collect()
-}
-
-/// Sends messages and returns the received ones whose successors are not in the queue.
-async fn send(queue: &Queue, next: Vec<Next>) -> Vec<String> {
-    let (message_ids, messages): (Vec<_>, Vec<_>) = next
-        .into_iter()
-        .map(|next| (next.message_id, next.outgoing))
-        .unzip();
-    let unsent = queue.send(messages).await;
-    unsent
-        .into_iter()
-        .filter_map(|index| message_ids.get(index).cloned())
-        .collect()
+    wanted
 }

@@ -1,8 +1,8 @@
 //! The function `deliver`: delivery jobs in, POST requests out.
 //!
 //! A batch of jobs is worked at once, each job under its own deadline and its own panic guard, so
-//! that none can hurt another. What a job leaves behind is written once for the whole batch: the
-//! histories of its hooks, the jobs that are to come again, the deliveries that are given up.
+//! that none can hurt another. What they leave behind is written once for each hook: its state, the
+//! jobs that are to come again, the deliveries that are given up.
 //!
 //! An endpoint's failure is an outcome, never an error of this function: the answer names exactly
 //! the messages that the queue is to hand out again, which are those that could not be read and
@@ -10,7 +10,7 @@
 
 mod attempt;
 mod batch;
-mod history;
+mod round;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use shared::{

@@ -48,7 +48,11 @@ impl RetryAfter {
     pub fn wait(self, now: Timestamp) -> Duration {
         let wait = match self {
             Self::Wait(wait) => wait,
-            Self::Until(time) => Duration::try_from(time.duration_since(now)).unwrap_or_default(),
+            Self::Until(time) => {
+                let wait = Duration::try_from(time.duration_since(now)).unwrap_or_default();
+                // The queue counts in whole seconds: not one too few.
+                Duration::from_secs_f64(wait.as_secs_f64().ceil())
+            }
         };
         wait.min(LONGEST)
     }

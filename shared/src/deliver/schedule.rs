@@ -16,9 +16,6 @@ const JITTER: f64 = 0.1;
 /// The wait before a probe when the schedule has no wait of its own.
 const PROBE_WAIT: Duration = Duration::from_mins(1);
 
-/// How long, at least, a delivery may be put off by an open circuit after it was accepted.
-const PATIENCE: Duration = Duration::from_hours(24);
-
 /// The waits after the first, second, … failure of a delivery. After the failure that follows the
 /// last of them the delivery is given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,14 +54,6 @@ impl RetrySchedule {
         let wait = self.0.get(index).or(self.0.last()).copied();
         let longest = Duration::from_secs(u64::from(LONGEST_DELAY_S));
         wait.unwrap_or(PROBE_WAIT).min(longest)
-    }
-
-    /// How long after its acceptance an open circuit may put off a delivery: until the schedule
-    /// would have come to its end, and 24 hours at least. After that it is given up.
-    #[must_use]
-    pub fn patience(&self) -> Duration {
-        let waits: Duration = self.0.iter().sum();
-        waits.mul_f64(1.0 + JITTER).max(PATIENCE)
     }
 
     fn wait_after(&self, failures: u32, random: f64) -> Option<Duration> {
@@ -210,17 +199,6 @@ mod tests {
             .map(|probes| schedule.wait_before_probe(probes).as_secs())
             .collect();
         assert_eq!(waited, waits);
-    }
-
-    #[rstest]
-    #[case("", 24 * 3_600)]
-    #[case("5s,5m", 24 * 3_600)]
-    #[case("10h,10h,10h", 33 * 3_600)]
-    fn patience_is_a_day_or_the_whole_schedule(
-        #[case] schedule: RetrySchedule,
-        #[case] seconds: u64,
-    ) {
-        assert_eq!(schedule.patience().as_secs(), seconds);
     }
 
     #[rstest]

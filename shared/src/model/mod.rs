@@ -3,6 +3,7 @@
 //! Nothing in here knows AWS, HTTP frameworks or Lambda. A value of one of these types is valid by
 //! construction: what comes from outside is parsed into it, once, at the edge.
 
+mod attempt;
 mod circuit;
 mod event;
 mod hook;
@@ -13,6 +14,7 @@ mod job;
 mod outcome;
 mod target;
 
+pub use attempt::{AttemptRecord, newest};
 pub use circuit::{FAILURES_TO_OPEN, OpenCircuit};
 pub use event::Accepted;
 pub use hook::{Hook, HookStats, HookView, Scope, Subscription};

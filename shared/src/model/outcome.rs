@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// The time one attempt may take, from the look-up of the name to the end of the answer.
 pub const DELIVERY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How one attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How one attempt ended. Hooks remember it by the variant's position: new ones go last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// An HTTP answer with this status.
     Answered(u16),
@@ -62,6 +64,19 @@ impl Outcome {
         }
     }
 
+    /// The failure's class; none for a success. Refused and unreachable are one, as in
+    /// [`message`](Self::message).
+    #[must_use]
+    pub fn failure(self) -> Option<&'static str> {
+        match self {
+            Self::Answered(200..=299) => None,
+            Self::Answered(_) => Some("http_status"),
+            Self::TimedOut => Some("timeout"),
+            Self::Broken => Some("broken_connection"),
+            Self::Unreachable | Self::Refused => Some("unreachable"),
+        }
+    }
+
     /// The failure in words for the hook's owner. Refused and unreachable read the same: whoever
     /// can subscribe must not learn from this which of our neighbours exist.
     #[must_use]
@@ -103,5 +118,6 @@ mod tests {
     #[test]
     fn a_refused_target_reads_like_an_unreachable_one() {
         assert_eq!(Outcome::Refused.message(), Outcome::Unreachable.message());
+        assert_eq!(Outcome::Refused.failure(), Outcome::Unreachable.failure());
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     Client,
+    primitives::Blob,
     types::{AttributeValue, Delete, Put, ReturnValue, Update},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -13,10 +14,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Item, StoreError, batch_get, count_up, failed, while_contended, written};
-use crate::model::{Hook, HookId, HookStats, OpenCircuit, Scope};
+use crate::model::{AttemptRecord, Hook, HookId, HookStats, OpenCircuit, Scope};
 
 /// The row that holds the counter: no hook has the id 0.
 const COUNTER: u64 = 0;
+
+/// The first byte of encoded attempts: the form that the others are in.
+const ATTEMPTS_FORM: u8 = 1;
 
 /// How many batch reads run at once when a list wants the state of many hooks.
 const PARALLEL_READS: usize = 8;
@@ -40,6 +44,9 @@ pub struct StoredState {
     /// Its circuit, when that is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit: Option<OpenCircuit>,
+    /// Its newest attempts, encoded.
+    #[serde(default, with = "serde_bytes")]
+    attempts: Vec<u8>,
     /// The newest payload kept as a sample, as JSON text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sample: Option<String>,
@@ -56,7 +63,18 @@ impl StoredState {
             stats,
             failures_in_row: 0,
             circuit: None,
+            attempts: Vec::new(),
             sample: sample.map(Value::to_string),
+        }
+    }
+
+    /// Its newest attempts, newest first. Those that another release has written in a form that this
+    /// one does not know are forgotten.
+    #[must_use]
+    pub fn attempts(&self) -> Vec<AttemptRecord> {
+        match self.attempts.split_first() {
+            Some((&ATTEMPTS_FORM, records)) => postcard::from_bytes(records).unwrap_or_default(),
+            _ => Vec::new(),
         }
     }
 
@@ -70,7 +88,7 @@ impl StoredState {
 }
 
 /// What a batch of deliveries did to one hook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// The hook.
     pub hook_id: HookId,
@@ -84,6 +102,8 @@ pub struct Recorded {
     pub succeeded: bool,
     /// How many failed since the last that succeeded, or of all.
     pub failures: u64,
+    /// The hook's newest attempts, those of the batch among them.
+    pub attempts: Vec<AttemptRecord>,
 }
 
 /// The table.
@@ -157,8 +177,8 @@ impl HookStates {
 
     /// Adds what a batch of deliveries did to a hook. Batches may be recorded in another order than
     /// their calls were made: all are counted, but the newest call is the one that is shown, and that
-    /// decides on the failures in a row, the number of which is returned. A success closes the
-    /// circuit. A hook that is gone is left alone.
+    /// decides on the failures in a row, the number of which is returned, and on the attempts that are
+    /// remembered. A success closes the circuit. A hook that is gone is left alone.
     pub async fn record(&self, recorded: &Recorded) -> Result<Option<u64>, StoreError> {
         const RECORD: &str = "record deliveries of a hook";
         let count = self
@@ -173,11 +193,12 @@ impl HookStates {
             .update_expression(if recorded.succeeded {
                 "ADD total_calls :calls \
                  SET last_call_at = :at, last_call_ms = :ms, last_response_code = :code, \
-                 failures_in_row = :failures \
+                 attempts = :attempts, failures_in_row = :failures \
                  REMOVE circuit"
             } else {
                 "ADD total_calls :calls, failures_in_row :failures \
-                 SET last_call_at = :at, last_call_ms = :ms, last_response_code = :code"
+                 SET last_call_at = :at, last_call_ms = :ms, last_response_code = :code, \
+                 attempts = :attempts"
             })
             .condition_expression(
                 "attribute_exists(hook_id) \
@@ -187,6 +208,7 @@ impl HookStates {
             .expression_attribute_values(":ms", AttributeValue::N(at.as_millisecond().to_string()))
             .expression_attribute_values(":code", number(recorded.last_response_code))
             .expression_attribute_values(":failures", number(recorded.failures))
+            .expression_attribute_values(":attempts", encoded(&recorded.attempts)?)
             .return_values(ReturnValue::UpdatedNew);
         let updated =
             while_contended(|| async { written(RECORD, newest.clone().send().await) }).await?;
@@ -241,26 +263,29 @@ impl HookStates {
     }
 
     /// The write that follows from a change of a hook: its state says where it lives from now on,
-    /// and a new target is not blamed for the failures of the old one.
+    /// a new target is not blamed for the failures of the old one, and the attempts that are
+    /// remembered are those of its present event.
     pub(super) fn follow(&self, old: &Hook, new: &Hook) -> Result<Update, StoreError> {
         let text = |value: &str| AttributeValue::S(value.to_owned());
-        let update = Update::builder()
+        let mut forgotten = Vec::new();
+        if old.subscription.target != new.subscription.target {
+            forgotten.extend(["failures_in_row", "circuit"]);
+        }
+        if old.subscription.event != new.subscription.event {
+            forgotten.push("attempts");
+        }
+        let mut expression = "SET academy = :academy, event = :event".to_owned();
+        if !forgotten.is_empty() {
+            expression = format!("{expression} REMOVE {}", forgotten.join(", "));
+        }
+        Ok(Update::builder()
             .table_name(&self.table)
             .set_key(Some(key(new.id)))
+            .update_expression(expression)
             .condition_expression("attribute_exists(hook_id)")
             .expression_attribute_values(":academy", text(new.scope.as_str()))
-            .expression_attribute_values(":event", text(&new.subscription.event));
-        let update = if old.subscription.target == new.subscription.target {
-            update.update_expression("SET academy = :academy, event = :event")
-        } else {
-            update
-                .update_expression(
-                    "SET academy = :academy, event = :event, failures_in_row = :none \
-                     REMOVE circuit",
-                )
-                .expression_attribute_values(":none", number(0_u64))
-        };
-        Ok(update.build()?)
+            .expression_attribute_values(":event", text(&new.subscription.event))
+            .build()?)
     }
 
     /// The write that removes a hook's state.
@@ -270,6 +295,12 @@ impl HookStates {
             .set_key(Some(key(id)))
             .build()?)
     }
+}
+
+/// Attempts as they are stored: binary, since a row of a kilobyte is the cheapest to write.
+fn encoded(attempts: &[AttemptRecord]) -> Result<AttributeValue, StoreError> {
+    let bytes = postcard::to_extend(&attempts, vec![ATTEMPTS_FORM])?;
+    Ok(AttributeValue::B(Blob::new(bytes)))
 }
 
 fn key(id: HookId) -> Item {

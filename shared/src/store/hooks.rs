@@ -145,8 +145,9 @@ impl Hooks {
         &self,
         id: HookId,
     ) -> Result<Option<(Hook, StoredState)>, StoreError> {
+        const READ: &str = "read a hook";
         // Between the two reads a hook may move to another key: then look again.
-        for _ in 0..3 {
+        while_contended(async || {
             let Some(state) = self.states.get(id).await? else {
                 return Ok(None);
             };
@@ -158,15 +159,16 @@ impl Hooks {
                 .consistent_read(true)
                 .send()
                 .await
-                .map_err(failed("read a hook"))?;
-            if let Some(item) = answer.item {
-                return Ok(Some((hook(item)?, state)));
+                .map_err(failed(READ))?;
+            match answer.item {
+                Some(item) => Ok(Some((hook(item)?, state))),
+                None => Err(StoreError::Contended(READ)),
             }
-        }
-        Ok(None)
+        })
+        .await
     }
 
-    /// The hooks at these places, as of a moment ago; one that has gone from its place is left out.
+    /// The hooks at these places, as of now; one that has gone from its place is left out.
     pub async fn get_many(
         &self,
         places: &[(&Scope, &str, HookId)],
@@ -182,7 +184,7 @@ impl Hooks {
             .collect();
         let reads = batches
             .into_iter()
-            .map(|keys| batch_get(&self.client, &self.table, keys, false, "read hooks"));
+            .map(|keys| batch_get(&self.client, &self.table, keys, true, "read hooks"));
         try_join_all(reads)
             .await?
             .into_iter()

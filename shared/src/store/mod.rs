@@ -75,6 +75,9 @@ pub enum StoreError {
     /// A value to store has no JSON form.
     #[error("a value to store cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// A hook's attempts cannot be encoded.
+    #[error("attempts to store cannot be encoded: {0}")]
+    Attempts(#[from] postcard::Error),
     /// A request to the table could not be built.
     #[error("a request to the table is incomplete: {0}")]
     Request(#[from] aws_sdk_dynamodb::error::BuildError),

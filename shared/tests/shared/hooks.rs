@@ -9,10 +9,8 @@ use shared::{
 };
 
 use super::tables::{
-    ACADEMY, EVENT, Tables, academy, hook, ids, moved_to, start, subscription, unused,
+    ACADEMY, EVENT, OTHER_EVENT, Tables, academy, hook, ids, moved_to, start, subscription, unused,
 };
-
-const OTHER_EVENT: &str = "assignment.assignment_status_updated";
 
 #[tokio::test]
 async fn a_new_hook_is_found_by_its_id_its_place_and_its_event() {
@@ -107,6 +105,7 @@ async fn a_change_that_moves_a_hook_keeps_its_id_and_its_history() {
         last_response_code: 200,
         succeeded: true,
         failures: 0,
+        attempts: Vec::new(),
     };
     tables.stores.states.record(&called).await.unwrap();
     let new = moved_to(&old, OTHER_EVENT);

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::json;
 use shared::{
-    model::{HookId, HookStats, OpenCircuit},
+    model::{AttemptRecord, HookId, HookStats, OpenCircuit, Outcome, newest},
     store::{Recorded, StoredState},
 };
 
-use super::tables::{EVENT, Tables, hook, start};
+use uuid::Uuid;
+
+use super::tables::{EVENT, OTHER_EVENT, Tables, hook, moved_to, start};
 
 fn recorded(hook_id: HookId, calls: u64, last_response_code: u16, minute: i64) -> Recorded {
     Recorded {
@@ -20,6 +23,7 @@ fn recorded(hook_id: HookId, calls: u64, last_response_code: u16, minute: i64) -
         last_response_code,
         succeeded: last_response_code == 200,
         failures: if last_response_code == 200 { 0 } else { calls },
+        attempts: Vec::new(),
     }
 }
 
@@ -191,4 +195,108 @@ async fn the_circuit_of_a_hook_that_is_gone_is_not_set() {
     let states = &tables.stores.states;
     assert!(!states.set_circuit(id, None, &open).await.unwrap());
     assert!(states.get(id).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn the_newest_attempts_are_remembered_until_the_event_is_another() {
+    let tables = Tables::new().await;
+    let (hooks, states) = (&tables.stores.hooks, &tables.stores.states);
+    let hook = tables.create(EVENT).await;
+    assert_eq!(states.get(hook.id).await.unwrap().unwrap().attempts(), []);
+    let outcomes = [
+        Outcome::Answered(204),
+        Outcome::Answered(503),
+        Outcome::TimedOut,
+        Outcome::Broken,
+        Outcome::Unreachable,
+        Outcome::Refused,
+    ];
+    let attempts: Vec<_> = (1..)
+        .zip(outcomes)
+        .map(|(attempt, outcome)| AttemptRecord {
+            delivery_id: Uuid::from_u128(u128::MAX - u128::from(attempt)),
+            attempt,
+            at: start() + SignedDuration::from_millis(i64::from(attempt)),
+            outcome,
+            ms: u32::MAX / attempt,
+            next_attempt_at: (attempt > 1).then(|| start() + SignedDuration::from_hours(10)),
+        })
+        .collect();
+    let batch = Recorded {
+        attempts: attempts.clone(),
+        ..recorded(hook.id, 6, 500, 1)
+    };
+    states.record(&batch).await.unwrap();
+    let (_, state) = hooks.get_with_state(hook.id).await.unwrap().unwrap();
+    assert_eq!(state.attempts(), attempts);
+
+    let mut elsewhere = hook.clone();
+    elsewhere.subscription.target = "https://b.com/".to_owned().try_into().unwrap();
+    assert!(hooks.replace(&hook, &elsewhere).await.unwrap());
+    let (_, state) = hooks.get_with_state(hook.id).await.unwrap().unwrap();
+    assert_eq!(state.attempts().len(), 6);
+    let other = moved_to(&elsewhere, OTHER_EVENT);
+    assert!(hooks.replace(&elsewhere, &other).await.unwrap());
+    let (_, state) = hooks.get_with_state(hook.id).await.unwrap().unwrap();
+    assert_eq!(state.attempts(), []);
+}
+
+/// DynamoDB charges a write for each kilobyte of the row.
+#[tokio::test]
+async fn the_row_of_a_busy_hook_with_an_open_circuit_stays_below_a_kilobyte() {
+    let tables = Tables::new().await;
+    let states = &tables.stores.states;
+    let hook = tables
+        .create("assignment.assignment_revision_status_updated")
+        .await;
+    let now = "2026-11-24T12:30:45.678Z".parse().unwrap();
+    let attempt = AttemptRecord {
+        delivery_id: Uuid::now_v7(),
+        attempt: 8,
+        at: now,
+        outcome: Outcome::Answered(503),
+        ms: 29_999,
+        next_attempt_at: Some(now + SignedDuration::from_hours(10)),
+    };
+    let batch = Recorded {
+        last_call_at: now,
+        attempts: newest([], vec![attempt; 100], now),
+        ..recorded(hook.id, 1_000_000, 503, 1)
+    };
+    states.record(&batch).await.unwrap();
+    let open = OpenCircuit::opened(now, Duration::from_mins(15));
+    let probing = open.probing(now + Duration::from_mins(15)).unwrap();
+    assert!(states.set_circuit(hook.id, None, &probing).await.unwrap());
+    let rows = tables.state_rows().await;
+    let sizes: Vec<usize> = rows
+        .iter()
+        .map(|row| {
+            row.iter()
+                .map(|(name, value)| name.len() + size(value))
+                .sum()
+        })
+        .collect();
+    assert!(
+        sizes
+            .iter()
+            .max()
+            .is_some_and(|size| (700..=1_024).contains(size)),
+        "{sizes:?}"
+    );
+}
+
+/// An attribute's size as DynamoDB counts it.
+fn size(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::N(digits) => digits.len().div_ceil(2) + 1,
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::M(map) => {
+            3 + map
+                .iter()
+                .map(|(k, v)| 1 + k.len() + size(v))
+                .sum::<usize>()
+        }
+        other => unreachable!("{other:?} is not in the row"),
+    }
 }

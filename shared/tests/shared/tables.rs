@@ -1,5 +1,8 @@
 //! Tables in memory, and hooks to put into them.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use emulator::{LocalAws, Storage};
 use jiff::Timestamp;
 use shared::{
@@ -13,9 +16,12 @@ pub(crate) const ACADEMY: &str = "downtown-campus";
 /// The event that they hear.
 pub(crate) const EVENT: &str = "assignment.assignment_created";
 
+/// Another one.
+pub(crate) const OTHER_EVENT: &str = "assignment.assignment_status_updated";
+
 /// Empty tables, and the server that holds them for as long as this lives.
 pub(crate) struct Tables {
-    _aws: LocalAws,
+    aws: LocalAws,
     pub(crate) stores: Stores,
 }
 
@@ -26,8 +32,14 @@ impl Tables {
         create_tables(&aws.dynamodb(), &names).await.unwrap();
         Self {
             stores: Stores::new(&aws.dynamodb(), &names),
-            _aws: aws,
+            aws,
         }
+    }
+
+    /// The rows of the hooks' states, as they are stored.
+    pub(crate) async fn state_rows(&self) -> Vec<HashMap<String, AttributeValue>> {
+        let request = self.aws.dynamodb().scan().table_name("test-hook-state");
+        request.send().await.unwrap().items.unwrap()
     }
 
     /// A new hook of the academy.

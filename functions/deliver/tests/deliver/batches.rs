@@ -43,6 +43,7 @@ async fn every_hook_of_a_batch_gets_its_own_outcome() {
     assert_eq!((well.total_calls, well.last_response_code), (3, Some(200)));
     assert_eq!((ill.total_calls, ill.last_response_code), (2, Some(503)));
     assert_eq!(bench.count(&bench.deliveries).await, 2);
+    // Both of one hook travel together.
     assert_eq!(bench.spy.requests("SendMessageBatch").len(), 1);
 }
 
@@ -90,6 +91,32 @@ async fn a_job_does_not_wait_for_the_one_before_it() {
         assert_eq!(bench.stats(hook).await.last_response_code, Some(204));
     }
     bench.assert_nothing_queued().await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_takes_its_time_delays_nobody_elses_retry_or_record() {
+    let (slow, slow_addr) = listener().await;
+    let down = answering(503).await;
+    let bench = Bench::new(&[slow_addr, *down.address()], "1s").await;
+    let hooks = [
+        bench.hook(&url(slow_addr)).await,
+        bench.hook(&down.uri()).await,
+    ];
+    let meanwhile = async {
+        let (mut stream, _) = slow.accept().await.unwrap();
+        read_request(&mut stream).await;
+        // The first endpoint answers only when what follows from the second is there.
+        let again = bench.next_job().await;
+        assert_eq!((again.hook.id, again.attempt), (hooks[1].id, 2));
+        while bench.stats(&hooks[1]).await.total_calls == 0 {}
+        stream
+            .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+            .await
+            .unwrap();
+    };
+    let (failed, ()) = tokio::join!(bench.work(hooks.iter().map(job)), meanwhile);
+    assert!(failed.is_empty());
+    assert_eq!(bench.stats(&hooks[0]).await.last_response_code, Some(204));
 }
 
 #[tokio::test]

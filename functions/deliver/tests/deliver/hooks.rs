@@ -1,10 +1,14 @@
 //! The worker trusts the table, not the job: what became of a hook while a delivery waited.
 
+use jiff::SignedDuration;
 use rstest::rstest;
-use shared::model::{DeliveryJob, Hook, HookRef, Scope};
+use shared::{
+    clock,
+    model::{DeliveryJob, Hook, HookRef, Scope},
+};
 
 use super::{
-    bench::{ACADEMY, Bench, job},
+    bench::{ACADEMY, Bench, encoded, job},
     receiver::{answering, requests},
 };
 
@@ -127,12 +131,23 @@ async fn the_hooks_are_read_again_for_every_batch() {
 }
 
 #[tokio::test]
-async fn without_the_table_every_due_job_comes_again_uncalled() {
+async fn without_the_table_every_due_job_waits_uncalled() {
     let server = answering(200).await;
     let bench = Bench::new(&[*server.address()], "5s").await;
     let hook = bench.hook(&server.uri()).await;
     let table = bench.aws.dynamodb().delete_table().table_name("test-hooks");
     table.send().await.unwrap();
-    assert_eq!(bench.work([job(&hook), job(&hook)]).await, [0, 1]);
+    // For a day, so that the redrive policy does not end what only has to wait; then it may.
+    let long_due = DeliveryJob {
+        not_before: clock::now() - SignedDuration::from_hours(25),
+        ..job(&hook)
+    };
+    let first = job(&hook);
+    let jobs = [first.clone(), long_due, job(&hook)];
+    assert_eq!(bench.work(jobs).await, [1]);
     assert!(requests(&server).await.is_empty());
+    assert_eq!(bench.spy.delays(), [60, 60]);
+    let sent = bench.spy.requests("SendMessageBatch");
+    let body = &sent[0]["Entries"][0]["MessageBody"];
+    assert_eq!(body, &encoded(first));
 }

@@ -1,0 +1,301 @@
+//! A round: the jobs of a batch that are for one hook, attempted together and accounted for
+//! together.
+//!
+//! The rounds of a batch do not wait for each other: what follows from one is written when its own
+//! attempts have ended, so that an endpoint that takes its time delays nobody's retry but its own.
+
+use futures_util::future::{join_all, join3};
+use jiff::Timestamp;
+use shared::{
+    deliver::schedule::{delay_until, put_off_for},
+    model::{
+        AttemptRecord, DeadLetter, FAILURES_TO_OPEN, Hook, OpenCircuit, Outcome, QueueMessage,
+        Verdict, newest,
+    },
+    queue::{Outgoing, Queue},
+    store::{Recorded, StoreError, StoredState},
+};
+
+use crate::{
+    Deliver, Received,
+    attempt::{Attempted, attempt},
+    batch::{PATIENCE, overdue},
+};
+
+/// What the owner is told of a delivery that an open circuit put off until it was too late.
+const KEPT_FAILING: &str = "The endpoint kept failing, and this delivery was not attempted.";
+
+/// A message that is to be sent because of a received one.
+pub(crate) struct Next {
+    /// The received message: done with only when its successor is in a queue.
+    message_id: String,
+    outgoing: Outgoing,
+}
+
+impl Next {
+    /// The received job again, after a delay.
+    pub(crate) fn again(received: Received, delay_s: u32) -> Self {
+        Self {
+            message_id: received.message_id,
+            outgoing: Outgoing {
+                message: QueueMessage::Delivery(received.job),
+                delay_s,
+            },
+        }
+    }
+
+    fn given_up(message_id: String, letter: DeadLetter) -> Self {
+        Self {
+            message_id,
+            outgoing: Outgoing::now(QueueMessage::DeadLetter(letter)),
+        }
+    }
+}
+
+/// Sends messages and returns the received ones whose successors are not in the queue.
+pub(crate) async fn send(queue: &Queue, next: Vec<Next>) -> Vec<String> {
+    let (message_ids, messages): (Vec<_>, Vec<_>) = next
+        .into_iter()
+        .map(|next| (next.message_id, next.outgoing))
+        .unzip();
+    let unsent = queue.send(messages).await;
+    unsent
+        .into_iter()
+        .filter_map(|index| message_ids.get(index).cloned())
+        .collect()
+}
+
+/// The work on the jobs for one hook.
+pub(crate) struct Round<'a> {
+    deliver: &'a Deliver,
+    now: Timestamp,
+    hook: &'a Hook,
+    /// As it was a moment ago; unknown when it could not be read.
+    state: Option<&'a StoredState>,
+    /// The circuit with the probe that this round is.
+    probe: Option<OpenCircuit>,
+    /// Messages that are to be handed out again.
+    failed: Vec<String>,
+    /// Jobs that are to come again.
+    later: Vec<Next>,
+    /// Deliveries that are given up.
+    given_up: Vec<Next>,
+    /// The attempts that were made.
+    records: Vec<AttemptRecord>,
+}
+
+impl<'a> Round<'a> {
+    pub(crate) fn new(
+        deliver: &'a Deliver,
+        now: Timestamp,
+        hook: &'a Hook,
+        state: Option<&'a StoredState>,
+    ) -> Self {
+        Self {
+            deliver,
+            now,
+            hook,
+            state,
+            probe: None,
+            failed: Vec::new(),
+            later: Vec::new(),
+            given_up: Vec::new(),
+            records: Vec::new(),
+        }
+    }
+
+    /// Works jobs and returns the messages that the queue is to hand out again.
+    pub(crate) async fn work(mut self, jobs: Vec<Received>) -> Vec<String> {
+        let admitted = self.admit(jobs).await;
+        let attempts = admitted.into_iter().map(async |received| {
+            let target = self.hook.subscription.target.clone();
+            let client = self.deliver.client.clone();
+            let attempted = attempt(client, target, received.job.clone()).await;
+            (received, attempted)
+        });
+        for (received, attempted) in join_all(attempts).await {
+            match attempted {
+                Some(attempted) => self.follow(received, attempted),
+                None => self.failed.push(received.message_id),
+            }
+        }
+        self.write().await
+    }
+
+    /// Lets all jobs through, or, when the hook's circuit is open, at most one as a probe; the
+    /// others are put off.
+    async fn admit(&mut self, mut jobs: Vec<Received>) -> Vec<Received> {
+        let Some(circuit) = self.state.and_then(|state| state.circuit) else {
+            return jobs;
+        };
+        let probing = circuit.probing(self.now);
+        if let Some(probing) = probing
+            && self.begin(&circuit, probing).await
+        {
+            self.probe = Some(probing);
+        }
+        let others = jobs.split_off(usize::from(self.probe.is_some()));
+        let circuit = probing.unwrap_or(circuit);
+        for received in others {
+            self.put_off(received, &circuit);
+        }
+        jobs
+    }
+
+    /// Whether the probe is ours to make, and not another worker's.
+    async fn begin(&self, circuit: &OpenCircuit, probing: OpenCircuit) -> bool {
+        let states = &self.deliver.stores.states;
+        let begun = states.set_circuit(self.hook.id, Some(circuit), &probing);
+        begun.await.unwrap_or_else(|error| {
+            tracing::error!(hook = self.hook.id.get(), %error, "a probe could not be begun");
+            false
+        })
+    }
+
+    /// Sends a job on until the next probe may be made, or gives it up when it has waited too long.
+    fn put_off(&mut self, received: Received, circuit: &OpenCircuit) {
+        if overdue(&received.job, self.now) > PATIENCE {
+            let letter = DeadLetter {
+                job: received.job,
+                message: KEPT_FAILING.to_owned(),
+                status: None,
+                failed_at: self.now,
+            };
+            let given_up = Next::given_up(received.message_id, letter);
+            self.given_up.push(given_up);
+            return;
+        }
+        // No time to wait for is left when a probe is under way: then that for the one after it.
+        let rest = circuit
+            .time_to_probe(self.now)
+            .unwrap_or_else(|| self.deliver.schedule.wait_before_probe(circuit.probes));
+        let again = Next::again(received, put_off_for(rest, rand::random()));
+        self.later.push(again);
+    }
+
+    /// Decides what follows from an attempt.
+    fn follow(&mut self, mut received: Received, attempted: Attempted) {
+        let job = &mut received.job;
+        let Attempted {
+            reply,
+            ended_at,
+            ms,
+        } = attempted;
+        let next = match reply.outcome.verdict() {
+            Verdict::Delivered | Verdict::GiveUp => None,
+            Verdict::Retry => self.deliver.schedule.next_attempt(
+                job.attempt,
+                ended_at,
+                reply.retry_after,
+                rand::random(),
+            ),
+        };
+        self.records.push(AttemptRecord {
+            delivery_id: job.delivery_id,
+            attempt: job.attempt,
+            at: ended_at,
+            outcome: reply.outcome,
+            ms,
+            next_attempt_at: next,
+        });
+        if reply.outcome.verdict() == Verdict::Delivered {
+            return;
+        }
+        if let Some(not_before) = next {
+            job.attempt = job.attempt.saturating_add(1);
+            job.not_before = not_before;
+            let delay_s = delay_until(not_before, ended_at).unwrap_or(0);
+            self.later.push(Next::again(received, delay_s));
+        } else {
+            let letter = DeadLetter {
+                message: reply.outcome.message(),
+                status: reply.outcome.status(),
+                failed_at: ended_at,
+                job: received.job,
+            };
+            let given_up = Next::given_up(received.message_id, letter);
+            self.given_up.push(given_up);
+        }
+    }
+
+    /// Writes what the round has come to: the hook's state, and the messages that follow.
+    async fn write(mut self) -> Vec<String> {
+        let (later, given_up) = (
+            std::mem::take(&mut self.later),
+            std::mem::take(&mut self.given_up),
+        );
+        let (remembered, unsent_later, unsent_given_up) = join3(
+            self.remember(),
+            send(&self.deliver.deliveries, later),
+            send(&self.deliver.dead_letters, given_up),
+        )
+        .await;
+        if let Err(error) = remembered {
+            // The requests are made: to work the jobs again for the sake of their count would make
+            // them once more.
+            tracing::error!(hook = self.hook.id.get(), %error, "a hook's state could not be written");
+        }
+        self.failed.extend(unsent_later);
+        self.failed.extend(unsent_given_up);
+        self.failed
+    }
+
+    /// Writes the hook's state: one write, and another only when its circuit opens or its probe has
+    /// failed.
+    async fn remember(&self) -> Result<(), StoreError> {
+        let states = &self.deliver.stores.states;
+        let Some(recorded) = self.recorded() else {
+            return Ok(());
+        };
+        let failures = states.record(&recorded).await?.unwrap_or_default();
+        if recorded.succeeded {
+            return Ok(());
+        }
+        let (now, schedule) = (recorded.last_call_at, &self.deliver.schedule);
+        let circuit = match self.probe {
+            Some(probe) => probe.probe_failed(now, schedule.wait_before_probe(probe.probes)),
+            None if failures >= FAILURES_TO_OPEN => {
+                OpenCircuit::opened(now, schedule.wait_before_probe(0))
+            }
+            None => return Ok(()),
+        };
+        let set = states.set_circuit(self.hook.id, self.probe.as_ref(), &circuit);
+        if set.await? {
+            tracing::warn!(
+                hook = self.hook.id.get(),
+                failures,
+                probe_at = %circuit.probe_at,
+                "the circuit is open"
+            );
+        }
+        Ok(())
+    }
+
+    /// What the attempts come to; nothing when there was none.
+    fn recorded(&self) -> Option<Recorded> {
+        let last = self.records.iter().max_by_key(|record| record.at)?;
+        let known = self.state.map(StoredState::attempts).unwrap_or_default();
+        let succeeded = |record: &&AttemptRecord| record.outcome.verdict() == Verdict::Delivered;
+        let last_success = self
+            .records
+            .iter()
+            .filter(succeeded)
+            .map(|record| record.at)
+            .max();
+        // A target that was refused was not called: that costs nothing, and says nothing about it.
+        let failures = self.records.iter().filter(|record| {
+            !succeeded(record)
+                && record.outcome != Outcome::Refused
+                && last_success.is_none_or(|success| record.at > success)
+        });
+        Some(Recorded {
+            hook_id: self.hook.id,
+            calls: self.records.len() as u64,
+            last_call_at: last.at,
+            last_response_code: last.outcome.code(),
+            succeeded: last_success.is_some(),
+            failures: failures.count() as u64,
+            attempts: newest(known, self.records.iter().copied(), last.at),
+        })
+    }
+}
