@@ -46,6 +46,19 @@ async fn post(client: &DeliveryClient, target: &Target, payload: &RawValue) -> O
     client.post(target, payload).await.outcome
 }
 
+/// An attempt, and the endpoint that it meets, which must not be left waiting for what never comes.
+async fn meet<T>(
+    attempt: impl Future<Output = Outcome>,
+    endpoint: impl Future<Output = T>,
+) -> (Outcome, T) {
+    let endpoint = tokio::time::timeout(DELIVERY_DEADLINE * 2, endpoint);
+    let (outcome, endpoint) = tokio::join!(attempt, endpoint);
+    (
+        outcome,
+        endpoint.expect("the endpoint got what it waits for"),
+    )
+}
+
 async fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -106,7 +119,7 @@ async fn no_encoding_of_the_answer_is_asked_for() {
         stream.write_all(NO_CONTENT).await.unwrap();
         request.to_lowercase()
     };
-    let (outcome, request) = tokio::join!(post(&client, &target, &payload), endpoint);
+    let (outcome, request) = meet(post(&client, &target, &payload), endpoint).await;
     assert_eq!(outcome, Outcome::Answered(204));
     assert!(request.starts_with("post /hook http/1.1\r\n"), "{request}");
     for header in ["accept-encoding", "te:", "expect"] {

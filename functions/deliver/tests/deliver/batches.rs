@@ -10,7 +10,7 @@ use tracing::{
 
 use super::{
     bench::{Bench, encoded, job},
-    receiver::{answering, closed, listener, read_request, requests, url},
+    receiver::{answering, closed, flooding, listener, read_request, requests, url, writing},
 };
 
 #[tokio::test]
@@ -189,4 +189,44 @@ async fn a_history_that_cannot_be_written_repeats_no_request() {
     assert!(bench.work(hooks.iter().map(job)).await.is_empty());
     assert_eq!(requests(&server).await.len(), 1);
     assert_eq!(bench.count(&bench.deliveries).await, 1);
+}
+
+#[tokio::test]
+async fn receivers_that_misbehave_leave_the_rest_of_the_batch_alone() {
+    let good = answering(200).await;
+    let bad = [
+        writing("").await,
+        writing("this is no HTTP\r\n\r\n").await,
+        writing("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}").await,
+        writing("HTTP/1.1 999 ?\r\ncontent-length: 0\r\n\r\n").await,
+        flooding("HTTP/1.1 200 OK\r\n", "x-x: x\r\n").await,
+        flooding("HTTP/1.1 503 Busy\r\n\r\n", "x").await,
+        closed().await,
+    ];
+    let allowed: Vec<_> = bad.into_iter().chain([*good.address()]).collect();
+    let bench = Bench::new(&allowed, "5s").await;
+    let mut jobs = Vec::new();
+    let (mut good_hooks, mut bad_hooks) = (Vec::new(), Vec::new());
+    for addr in bad {
+        bad_hooks.push(bench.hook(&url(addr)).await);
+        good_hooks.push(bench.hook(&good.uri()).await);
+    }
+    for (bad, good) in bad_hooks.iter().zip(&good_hooks) {
+        jobs.extend([job(bad), job(good)]);
+    }
+    assert!(bench.work(jobs).await.is_empty());
+
+    assert_eq!(requests(&good).await.len(), good_hooks.len());
+    let mut codes = Vec::new();
+    for hook in &bad_hooks {
+        codes.push(bench.stats(hook).await.last_response_code.unwrap());
+    }
+    assert_eq!(codes, [502, 502, 502, 999, 502, 503, 502]);
+    for hook in &good_hooks {
+        assert_eq!(bench.stats(hook).await.last_response_code, Some(200));
+    }
+    // A retry for each of the bad ones, and nothing else.
+    let queued = usize::try_from(bench.count(&bench.deliveries).await).unwrap();
+    assert_eq!(queued, bad_hooks.len());
+    assert_eq!(bench.count(&bench.dead_letters).await, 0);
 }

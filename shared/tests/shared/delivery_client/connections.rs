@@ -14,8 +14,8 @@ use tokio::{
 };
 
 use super::{
-    NO_CONTENT, accept, assert_deadline, assert_untouched, at, client, listener, payload, post,
-    read_request,
+    NO_CONTENT, accept, assert_deadline, assert_untouched, at, client, listener, meet, payload,
+    post, read_request,
 };
 
 /// A listener, and a client that has kept a connection to it.
@@ -28,7 +28,7 @@ async fn kept() -> (TcpListener, SocketAddr, DeliveryClient, TcpStream) {
         stream
     };
     let (target, payload) = (at(addr), payload("{}"));
-    let (outcome, stream) = tokio::join!(post(&client, &target, &payload), endpoint);
+    let (outcome, stream) = meet(post(&client, &target, &payload), endpoint).await;
     assert_eq!(outcome, Outcome::Answered(204));
     (listener, addr, client, stream)
 }
@@ -66,7 +66,7 @@ async fn a_kept_connection_that_the_endpoint_has_closed_costs_no_failure() {
             stream.write_all(NO_CONTENT).await.unwrap();
             stream.shutdown().await.unwrap();
         };
-        let (outcome, ()) = tokio::join!(post(&client, &target, &payload), endpoint);
+        let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
         assert_eq!(outcome, Outcome::Answered(204));
     }
 }
@@ -103,7 +103,7 @@ async fn a_request_on_a_kept_connection_that_ends_is_sent_once_more_as_it_was(
         (on_the_kept, on_a_new)
     };
     let (target, payload) = (at(addr), payload("{\"n\":1}"));
-    let (outcome, requests) = tokio::join!(post(&client, &target, &payload), endpoint);
+    let (outcome, requests) = meet(post(&client, &target, &payload), endpoint).await;
     assert_eq!(outcome, Outcome::Answered(204));
     assert_eq!(requests.0, requests.1);
     assert_untouched(listener);
@@ -118,7 +118,7 @@ async fn a_request_on_a_new_connection_that_ends_is_a_failed_attempt(
     let client = client(&[addr]);
     let endpoint = async { end(accept(&listener).await, how).await };
     let (target, payload) = (at(addr), payload("{}"));
-    let (outcome, ()) = tokio::join!(post(&client, &target, &payload), endpoint);
+    let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
     assert_eq!(outcome, Outcome::Broken);
     assert_untouched(listener);
 }
@@ -132,7 +132,7 @@ async fn a_request_is_not_sent_a_third_time() {
         drop(accept(&listener).await);
     };
     let (target, payload) = (at(addr), payload("{}"));
-    let (outcome, ()) = tokio::join!(post(&client, &target, &payload), endpoint);
+    let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
     assert_eq!(outcome, Outcome::Broken);
     assert_untouched(listener);
 }
@@ -149,7 +149,7 @@ async fn an_answer_on_a_kept_connection_is_the_answer_however_broken(#[case] ans
         drop(stream);
     };
     let (target, payload) = (at(addr), payload("{}"));
-    let (outcome, ()) = tokio::join!(post(&client, &target, &payload), endpoint);
+    let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
     assert_eq!(outcome, Outcome::Broken);
     assert_untouched(listener);
 }
@@ -169,7 +169,7 @@ async fn both_exchanges_share_one_deadline() {
     };
     let (target, payload) = (at(addr), payload("{}"));
     let started = Instant::now();
-    let (outcome, _stream) = tokio::join!(post(&client, &target, &payload), endpoint);
+    let (outcome, _stream) = meet(post(&client, &target, &payload), endpoint).await;
     assert_eq!(outcome, Outcome::TimedOut);
     assert_deadline(started);
 }

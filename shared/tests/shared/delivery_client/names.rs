@@ -25,7 +25,7 @@ use shared::{
 use tokio::{io::AsyncWriteExt, time::Instant};
 
 use super::{
-    NO_CONTENT, accept, assert_untouched, at, client, listener, payload, post, read_request,
+    NO_CONTENT, accept, assert_untouched, at, client, listener, meet, payload, post, read_request,
     receiver::{
         Receiver,
         Step::{ReadRequest, Write},
@@ -171,7 +171,7 @@ async fn a_name_is_called_at_its_address_under_its_own_name() {
         request
     };
     let (target, payload) = (named(addr.port()), payload("{}"));
-    let (outcome, request) = tokio::join!(post(&client, &target, &payload), endpoint);
+    let (outcome, request) = meet(post(&client, &target, &payload), endpoint).await;
     assert_eq!(outcome, Outcome::Answered(204));
     let host = format!("\r\nhost: endpoint.example:{}\r\n", addr.port());
     assert!(request.contains(&host), "{request}");

@@ -3,10 +3,10 @@
 
 use rstest::rstest;
 use shared::model::Outcome::{self, Answered, Broken, TimedOut};
-use tokio::time::Instant;
+use tokio::{io::AsyncWriteExt, time::Instant};
 
 use super::{
-    assert_deadline, assert_untouched, at, client, listener, payload, post,
+    accept, assert_deadline, assert_untouched, at, client, listener, meet, payload, post,
     receiver::{
         Receiver,
         Step::{
@@ -141,17 +141,14 @@ async fn a_redirect_is_an_answer_and_leads_nowhere(
     let (listener, addr) = listener().await;
     let client = client(&[addr, elsewhere]);
     let endpoint = async {
-        let mut stream = super::accept(&listener).await;
+        let mut stream = accept(&listener).await;
         let answer = format!(
             "HTTP/1.1 {status} x\r\nlocation: http://{elsewhere}/\r\nrefresh: 0;url=http://{elsewhere}/\r\ncontent-length: 0\r\n\r\n"
         );
-        let answer = answer.as_bytes();
-        tokio::io::AsyncWriteExt::write_all(&mut stream, answer)
-            .await
-            .unwrap();
+        stream.write_all(answer.as_bytes()).await.unwrap();
     };
     let (target, payload) = (at(addr), payload("{}"));
-    let (outcome, ()) = tokio::join!(post(&client, &target, &payload), endpoint);
+    let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
     assert_eq!(outcome, Answered(status));
     assert_untouched(canary);
 }

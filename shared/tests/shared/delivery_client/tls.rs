@@ -25,7 +25,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    assert_untouched, client, listener, payload, post,
+    assert_untouched, client, listener, meet, payload, post,
     receiver::{
         Receiver,
         Step::{self, Flood, Hang, ReadALittle, Reset, Write},
@@ -102,7 +102,7 @@ async fn an_endpoint_that_cannot_prove_its_name_gets_no_request(
     let (listener, addr) = listener().await;
     let (client, target, payload) = (client(&[addr]), at(addr), payload("{}"));
     let endpoint = serve_self_signed(&listener, name, until);
-    let (outcome, served) = tokio::join!(post(&client, &target, &payload), endpoint);
+    let (outcome, served) = meet(post(&client, &target, &payload), endpoint).await;
     assert_eq!(outcome, Outcome::Unreachable);
     assert!(served.is_err(), "a byte of the request came");
     assert_untouched(listener);
@@ -143,7 +143,7 @@ async fn tls_is_asked_for_under_the_targets_own_name() {
     let endpoint = async { read_server_name(listener.accept().await.unwrap().0).await };
     let target = target(&format!("https://endpoint.example:{}/hook", addr.port()));
     let payload = payload("{}");
-    let (outcome, name) = tokio::join!(post(&client, &target, &payload), endpoint);
+    let (outcome, name) = meet(post(&client, &target, &payload), endpoint).await;
     assert_eq!(outcome, Outcome::Unreachable);
     assert_eq!(name.as_deref(), Some("endpoint.example"));
 }
