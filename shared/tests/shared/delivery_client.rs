@@ -53,10 +53,7 @@ async fn meet<T>(
 ) -> (Outcome, T) {
     let endpoint = tokio::time::timeout(DELIVERY_DEADLINE * 2, endpoint);
     let (outcome, endpoint) = tokio::join!(attempt, endpoint);
-    (
-        outcome,
-        endpoint.expect("the endpoint got what it waits for"),
-    )
+    (outcome, endpoint.unwrap())
 }
 
 async fn listener() -> (TcpListener, SocketAddr) {

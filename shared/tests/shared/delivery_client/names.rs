@@ -23,6 +23,7 @@ use shared::{
     model::{Outcome, Target},
 };
 use tokio::{io::AsyncWriteExt, time::Instant};
+use tracing::Instrument;
 
 use super::{
     NO_CONTENT, accept, assert_untouched, at, client, listener, meet, payload, post, read_request,
@@ -316,19 +317,30 @@ async fn an_owner_is_told_one_thing_and_the_operator_the_cause_without_the_url()
         (Answers::new(&[&[HERE]]), url("a.example"), "refused"),
         (Answers::default(), url(HERE), "refused"),
     ];
-    for (resolver, target, cause) in cases {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone());
-        let logging = tracing::subscriber::set_default(subscriber.finish());
+    // The whole process logs here: a log of one thread's own would miss what another thread was
+    // the first to log, with none. Each line says which case it is of.
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+    tracing::callsite::rebuild_interest_cache();
+    for (case, (resolver, target, cause)) in cases.into_iter().enumerate() {
         let client = client_with(&[addr], resolver);
-        let outcome = post(&client, &target, &payload("{}")).await;
-        drop(logging);
+        let attempt = tracing::info_span!("attempt", case);
+        let payload = payload("{}");
+        let outcome = post(&client, &target, &payload).instrument(attempt).await;
 
         assert_eq!(outcome.message(), "The endpoint could not be reached.");
         assert_eq!(outcome.code(), 502);
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        assert!(log.contains(cause), "{cause:?} in {log}");
+        let marked = format!("attempt{{case={case}}}");
+        let lines: Vec<_> = log.lines().filter(|line| line.contains(&marked)).collect();
+        assert!(
+            lines.iter().any(|line| line.contains(cause)),
+            "{cause:?} in {lines:?}"
+        );
         assert!(!log.contains("s3cret"), "{log}");
     }
 }

@@ -118,7 +118,7 @@ async fn follow(steps: &[Step], mut stream: TcpStream, calm: Arc<Semaphore>) {
             }
             Step::Hang => {
                 stop_clock().await;
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             Step::ReadOn => while stream.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {},
             Step::Reset => stream.set_zero_linger().unwrap(),

@@ -121,10 +121,10 @@ impl Resolve for Here {
 async fn read_server_name(mut stream: TcpStream) -> Option<String> {
     let mut acceptor = Acceptor::default();
     loop {
-        let mut bytes = [0; 4096];
-        let read = stream.read(&mut bytes).await.unwrap();
+        let mut bytes = Vec::new();
+        let read = stream.read_buf(&mut bytes).await.unwrap();
         assert_ne!(read, 0, "the hello broke off");
-        acceptor.read_tls(&mut &bytes[..read]).unwrap();
+        acceptor.read_tls(&mut bytes.as_slice()).unwrap();
         match acceptor.accept() {
             Ok(Some(accepted)) => {
                 return accepted.client_hello().server_name().map(str::to_owned);
