@@ -100,7 +100,7 @@ impl DeliveryClient {
             .no_proxy()
             .dns_resolver(GuardedResolver::new(guard.clone(), resolver))
             .connector_layer(MapRequestLayer::new(|destination| {
-                // No exchange: the connection is opened for whichever comes next.
+                // Outside an exchange's first sending nobody wants to know.
                 let _ = OPENED.try_with(|opened| opened.set(true));
                 destination
             }))
@@ -127,8 +127,8 @@ impl DeliveryClient {
 }
 
 tokio::task_local! {
-    /// Whether the exchange of this task has opened a connection. If not, it has been given one
-    /// that was kept.
+    /// Whether the request that this task sends has had a connection opened. If not, it has been
+    /// given one that was kept: hyper asks for a new one in the task of the request.
     static OPENED: Cell<bool>;
 }
 

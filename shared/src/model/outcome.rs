@@ -12,7 +12,7 @@ pub enum Outcome {
     Answered(u16),
     /// No complete answer within [`DELIVERY_DEADLINE`].
     TimedOut,
-    /// A connection, but no HTTP answer on it.
+    /// A connection, but no whole HTTP answer on it.
     Broken,
     /// No connection: the name does not resolve, the port is closed, TLS failed.
     Unreachable,
