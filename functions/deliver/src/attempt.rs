@@ -8,6 +8,7 @@ use shared::{
     deliver::client::{DeliveryClient, Reply},
     model::{DELIVERY_DEADLINE, DeliveryJob, Target},
 };
+use tracing::Instrument;
 
 /// The time that an attempt may take before it is cut off from outside. The client keeps its own,
 /// shorter deadline; this one holds whatever the client does.
@@ -31,7 +32,9 @@ pub(crate) async fn attempt(
     let delivery_id = job.delivery_id;
     let task = tokio::spawn(async move {
         let started = Instant::now();
-        let reply = client.post(&target, &job.payload).await;
+        // What the client logs of the cause of a failure is about this delivery.
+        let span = tracing::info_span!("attempt", delivery_id = %job.delivery_id);
+        let reply = client.post(&target, &job.payload).instrument(span).await;
         let ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
         tracing::info!(
             target: "delivery",

@@ -3,18 +3,36 @@
 //! It belongs to us, not to the endpoint: one deadline covers a whole attempt, redirects are answers
 //! like any other, no more of an answer is read than is needed to keep the connection, nothing is
 //! decompressed, and no proxy of the environment stands between the address guard and the socket.
+//!
+//! # Kept connections
+//!
+//! Connections are kept between attempts, and an endpoint may close one at any time. If it does so
+//! while a request is on its way, the request is sent once more within the same attempt: an idle
+//! connection's end says nothing about the endpoint, and must not cost a delivery its next attempt
+//! minutes later. A request that breaks off on a new connection is a failed attempt.
+//!
+//! # What an endpoint can cost
+//!
+//! The HTTP library takes heads of at most 100 fields and about 400 KiB, and no more than 16 KiB of
+//! chunk extensions or trailers; of a body we take [`ANSWER_LIMIT`]. Only interim answers (1xx) have
+//! no bound but the deadline: they are dropped as they come, so that a flood of them costs the time
+//! to parse what the line can carry, but no memory. Neither reqwest nor its connectors give a handle
+//! to count them.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{cell::Cell, error::Error, io, time::Duration};
 
 use reqwest::{
-    Client, Response,
+    Client, RequestBuilder, Response,
+    dns::Resolve,
     header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT},
     redirect::Policy,
 };
 use serde_json::value::RawValue;
+use tokio::time::{Instant, timeout_at};
+use tower::util::MapRequestLayer;
 
 use super::{
-    guard::{AddressGuard, NotPublic, PublicResolver},
+    guard::{AddressGuard, GuardedResolver, LeadsInside, SystemResolver, bound_for},
     retry_after::RetryAfter,
 };
 use crate::model::{DELIVERY_DEADLINE, Outcome, Target};
@@ -25,6 +43,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of an answer's body is read, in bytes. A longer one counts as read, and costs the
 /// endpoint its connection.
 const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// How long an answer's body is waited for. A slower one costs the endpoint its connection, too.
+const BODY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The document's name for us.
 const USER_AGENT_VALUE: &str = "BreatheCode-Webhooks/1.0";
@@ -62,6 +83,14 @@ pub struct DeliveryClient {
 impl DeliveryClient {
     /// A client that goes where `guard` lets it.
     pub fn new(guard: AddressGuard) -> Result<Self, ClientError> {
+        Self::with_resolver(guard, SystemResolver)
+    }
+
+    /// A client that learns addresses from this resolver. Its answers are judged like the system's.
+    pub fn with_resolver(
+        guard: AddressGuard,
+        resolver: impl Resolve + 'static,
+    ) -> Result<Self, ClientError> {
         // An error says that this process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let headers = HeaderMap::from_iter([
@@ -73,35 +102,60 @@ impl DeliveryClient {
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(Policy::none())
             .no_proxy()
-            .dns_resolver(Arc::new(PublicResolver))
+            .dns_resolver(GuardedResolver::new(guard.clone(), resolver))
+            .connector_layer(MapRequestLayer::new(|destination| {
+                // Outside an exchange's first sending nobody wants to know.
+                let _ = OPENED.try_with(|opened| opened.set(true));
+                destination
+            }))
             .build()?;
         Ok(Self { http, guard })
     }
 
     /// POSTs a payload, byte for byte, and says how that ended: within [`DELIVERY_DEADLINE`].
     pub async fn post(&self, target: &Target, payload: &RawValue) -> Reply {
-        if self.guard.check(target.url()).is_err() {
-            return Outcome::Refused.into();
+        if let Err(error) = self.guard.check(target.url()) {
+            return failed(Outcome::Refused, &error).into();
         }
         let request = self
             .http
             .post(target.url().clone())
             .body(payload.get().to_owned());
-        let exchange = async {
-            let response = request.send().await?;
-            let status = response.status();
-            let retry_after = RetryAfter::of(status, response.headers());
-            read_to_keep(response).await?;
-            Ok(Reply {
-                outcome: Outcome::Answered(status.as_u16()),
-                retry_after,
-            })
+        let deadline = Instant::now() + DELIVERY_DEADLINE;
+        let exchange = bound_for(target.url(), exchange(request));
+        let response = match timeout_at(deadline, exchange).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return failed(classify(&error), root_cause(&error)).into(),
+            Err(elapsed) => return failed(Outcome::TimedOut, &elapsed).into(),
         };
-        match tokio::time::timeout(DELIVERY_DEADLINE, exchange).await {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(error)) => classify(&error).into(),
-            Err(_) => Outcome::TimedOut.into(),
+        let status = response.status();
+        let reply = Reply {
+            outcome: Outcome::Answered(status.as_u16()),
+            retry_after: RetryAfter::of(status, response.headers()),
+        };
+        // The status is the answer. What becomes of the body only decides on the connection.
+        let patience = deadline.min(Instant::now() + BODY_PATIENCE);
+        let _ = timeout_at(patience, read_to_keep(response)).await;
+        reply
+    }
+}
+
+tokio::task_local! {
+    /// Whether the request that this task sends has had a connection opened. If not, it has been
+    /// given one that was kept: hyper asks for a new one in the task of the request.
+    static OPENED: Cell<bool>;
+}
+
+/// Sends a request, once more if a kept connection was closed under it, and reads the answer's head.
+async fn exchange(request: RequestBuilder) -> Result<Response, reqwest::Error> {
+    let again = request.try_clone();
+    let first = async { (request.send().await, OPENED.with(Cell::get)) };
+    match (OPENED.scope(Cell::new(false), first).await, again) {
+        ((Err(error), false), Some(again)) if is_broken_off(&error) => {
+            tracing::debug!("a kept connection was closed: the request is sent once more");
+            again.send().await
         }
+        ((sent, _), _) => sent,
     }
 }
 
@@ -117,8 +171,29 @@ async fn read_to_keep(mut response: Response) -> Result<(), reqwest::Error> {
     Ok(())
 }
 
+/// Whether a connection ended before it brought an answer. What came may have been the beginning of
+/// one, but no more than that.
+fn is_broken_off(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| {
+        if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+            error.is_incomplete_message()
+        } else if let Some(error) = cause.downcast_ref::<io::Error>() {
+            matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+                    // TLS that was not closed in its own way.
+                    | io::ErrorKind::UnexpectedEof
+            )
+        } else {
+            false
+        }
+    })
+}
+
 fn classify(error: &reqwest::Error) -> Outcome {
-    let outcome = if has_cause::<NotPublic>(error) {
+    if causes(error).any(<dyn Error>::is::<LeadsInside>) {
         Outcome::Refused
     } else if error.is_timeout() {
         Outcome::TimedOut
@@ -126,9 +201,12 @@ fn classify(error: &reqwest::Error) -> Outcome {
         Outcome::Unreachable
     } else {
         Outcome::Broken
-    };
-    // The operator's log has the cause; the owner of the hook gets the outcome's own words.
-    tracing::debug!(?outcome, cause = root_cause(error), "no answer");
+    }
+}
+
+/// Logs the cause for the operator; the owner of the hook gets the outcome's own words.
+fn failed(outcome: Outcome, cause: &dyn Error) -> Outcome {
+    tracing::info!(?outcome, %cause, "no answer");
     outcome
 }
 
@@ -139,13 +217,12 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
     })
 }
 
-fn has_cause<E: Error + 'static>(error: &reqwest::Error) -> bool {
-    causes(error).any(<dyn Error>::is::<E>)
+/// The innermost cause: the outermost repeats the URL, which may hold a secret of its owner.
+fn root_cause(error: &reqwest::Error) -> &dyn Error {
+    causes(error).last().unwrap_or(&NoCause)
 }
 
-/// The innermost cause: the outer ones repeat the URL, which may hold a secret of its owner.
-fn root_cause(error: &reqwest::Error) -> String {
-    causes(error)
-        .last()
-        .map_or_else(|| "unknown".to_owned(), ToString::to_string)
-}
+/// The client knows no more than that it failed.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown")]
+struct NoCause;

@@ -3,6 +3,10 @@
 //! Whoever can subscribe chooses where our machines send requests, so every target is judged twice:
 //! when a hook is stored, by its URL, and when a socket is opened, by the addresses that its name
 //! resolves to at that moment. The second is what counts; the first spares an honest user a surprise.
+//!
+//! Between the second judgement and the socket there is no other look-up: the guard is the HTTP
+//! client's resolver, so that the addresses which were judged are the ones that are called, and a
+//! name that changes its mind between two attempts is judged anew for each connection.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -17,6 +21,11 @@ use url::{Host, Url};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Webhooks are only sent to public addresses.")]
 pub struct NotPublic;
+
+/// A name leads to an address that is not public. For the operator's log, never for the hook's owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the name resolves to {0}, which is not public")]
+pub struct LeadsInside(pub IpAddr);
 
 /// Which addresses may be called.
 #[derive(Clone, Debug, Default)]
@@ -33,24 +42,24 @@ impl AddressGuard {
         }
     }
 
-    /// Judges a URL by its host: an address by what it is, a name by whether it is known to stay
-    /// inside a machine or a network. The URL's parser decides what is an address: it reads
-    /// `2130706433`, `0x7f.1` and full-width digits as the IPv4 addresses that they are.
+    /// Judges a URL by its scheme and its host: an address by what it is, a name by whether it is
+    /// known to stay inside a machine or a network. The URL's parser decides what is an address: it
+    /// reads `2130706433`, `0x7f.1` and full-width digits as the IPv4 addresses that they are, but
+    /// for web schemes only, which is why no other passes.
     pub fn check(&self, url: &Url) -> Result<(), NotPublic> {
+        let port = url.port_or_known_default();
         let public = match url.host() {
-            Some(Host::Ipv4(ip)) => self.admits(ip.into(), url),
-            Some(Host::Ipv6(ip)) => self.admits(ip.into(), url),
+            _ if !["http", "https"].contains(&url.scheme()) => false,
+            Some(Host::Ipv4(ip)) => self.admits(ip.into(), port),
+            Some(Host::Ipv6(ip)) => self.admits(ip.into(), port),
             Some(Host::Domain(name)) => !is_internal_name(name),
             None => false,
         };
         if public { Ok(()) } else { Err(NotPublic) }
     }
 
-    fn admits(&self, ip: IpAddr, url: &Url) -> bool {
-        is_public(ip)
-            || url
-                .port_or_known_default()
-                .is_some_and(|port| self.allowed.contains(&SocketAddr::new(ip, port)))
+    fn admits(&self, ip: IpAddr, port: Option<u16>) -> bool {
+        is_public(ip) || port.is_some_and(|port| self.allowed.contains(&SocketAddr::new(ip, port)))
     }
 }
 
@@ -115,22 +124,62 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
         && !INTERNAL_V6.iter().any(|net| net.contains(&ip))
 }
 
-/// A resolver for the HTTP client that hands out public addresses only. A name with one address
-/// that is not public is refused whole: it would be called at the next look-up.
-///
-/// The exceptions of an [`AddressGuard`] do not count here, since a look-up knows no port: they are
-/// for targets that name an address.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PublicResolver;
+tokio::task_local! {
+    /// The port that a look-up is for: a resolver is told the name alone.
+    static PORT: Option<u16>;
+}
 
-impl Resolve for PublicResolver {
+/// Makes an exchange with this URL, so that the look-ups in it can use the guard's exceptions for
+/// the URL's port.
+pub(super) async fn bound_for<F: Future>(url: &Url, exchange: F) -> F::Output {
+    PORT.scope(url.port_or_known_default(), exchange).await
+}
+
+/// A resolver for the HTTP client that judges the answers of another one, the system's unless a test
+/// has its own. A name with one address that is refused is refused whole: that one would be called
+/// at the next look-up.
+#[derive(Clone, Debug)]
+pub struct GuardedResolver<R = SystemResolver> {
+    guard: AddressGuard,
+    inner: R,
+}
+
+impl<R> GuardedResolver<R> {
+    /// A resolver that hands out of `inner`'s answers what `guard` admits.
+    #[must_use]
+    pub fn new(guard: AddressGuard, inner: R) -> Self {
+        Self { guard, inner }
+    }
+}
+
+impl<R: Resolve> Resolve for GuardedResolver<R> {
+    fn resolve(&self, name: Name) -> Resolving {
+        // Without a port no exception counts, which is the case for a connection that the client
+        // goes on opening when its exchange has found another.
+        let port = PORT.try_with(|port| *port).ok().flatten();
+        let guard = self.guard.clone();
+        let looking = self.inner.resolve(name);
+        Box::pin(async move {
+            let found: Vec<IpAddr> = looking.await?.map(|address| address.ip()).collect();
+            if let Some(ip) = found.iter().find(|ip| !guard.admits(**ip, port)) {
+                return Err(LeadsInside(*ip).into());
+            }
+            // Port 0 is the URL's: one of the resolver's own would be preferred to it, unjudged.
+            let vetted = found.into_iter().map(|ip| SocketAddr::new(ip, 0));
+            Ok(Box::new(vetted) as Addrs)
+        })
+    }
+}
+
+/// The operating system's resolver.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemResolver;
+
+impl Resolve for SystemResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let found: Vec<SocketAddr> =
                 tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            if !found.iter().all(|address| is_public(address.ip())) {
-                return Err(NotPublic.into());
-            }
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
@@ -166,6 +215,8 @@ mod tests {
     }
 
     #[rstest]
+    #[case("gopher://127.0.0.1")]
+    #[case("ftp://a.com")]
     #[case("http://localhost:3000")]
     #[case("http://LOCALHOST.")]
     #[case("http://a.localhost")]

@@ -12,7 +12,7 @@ pub const DELIVERY_DEADLINE: Duration = Duration::from_secs(30);
 pub enum Outcome {
     /// An HTTP answer with this status.
     Answered(u16),
-    /// No complete answer within [`DELIVERY_DEADLINE`].
+    /// No answer within [`DELIVERY_DEADLINE`].
     TimedOut,
     /// A connection, but no HTTP answer on it.
     Broken,

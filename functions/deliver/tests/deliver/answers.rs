@@ -124,9 +124,8 @@ async fn a_redirect_is_a_failure_and_not_followed() {
 #[case::nothing("")]
 #[case::garbage("this is no HTTP\r\n\r\n")]
 #[case::half_a_status_line("HTTP/1.1 2")]
-#[case::half_a_body("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}")]
 #[tokio::test]
-async fn a_connection_without_a_whole_answer_is_a_502(#[case] answer: &'static str) {
+async fn a_connection_without_an_answer_is_a_502(#[case] answer: &'static str) {
     let addr = writing(answer).await;
     let (code, message) = failing(&url(addr), &[addr]).await;
     assert_eq!(code, 502);
@@ -134,6 +133,14 @@ async fn a_connection_without_a_whole_answer_is_a_502(#[case] answer: &'static s
         message,
         "The endpoint closed the connection without an HTTP answer."
     );
+}
+
+#[tokio::test]
+async fn half_a_body_is_an_answer() {
+    let addr = writing("HTTP/1.1 410 Gone\r\ncontent-length: 100\r\n\r\n{}").await;
+    let (code, message) = failing(&url(addr), &[addr]).await;
+    assert_eq!(code, 410);
+    assert_eq!(message, "The endpoint answered 410.");
 }
 
 #[tokio::test]

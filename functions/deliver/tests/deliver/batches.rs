@@ -1,18 +1,15 @@
 //! A batch: its jobs run together, do not hurt each other, and are accounted for together.
 
-use shared::model::{DeadLetter, DeliveryJob, QueueMessage};
-use tokio::io::AsyncWriteExt;
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span::{Attributes, Id, Record},
-};
-use uuid::Uuid;
-
 use super::{
     bench::{Bench, encoded, job},
-    receiver::{answering, closed, listener, read_request, requests, url},
+    receiver::{answering, closed, flooding, listener, read_request, requests, url, writing},
 };
+use reqwest::dns::{Name, Resolve, Resolving};
+use shared::{
+    deliver::{client::DeliveryClient, guard::AddressGuard},
+    model::{DeadLetter, QueueMessage},
+};
+use tokio::io::AsyncWriteExt;
 
 #[tokio::test]
 async fn ten_jobs_of_one_hook_are_one_read_of_each_table_and_one_write() {
@@ -144,61 +141,27 @@ async fn what_is_no_job_fails_alone() {
     bench.assert_nothing_queued().await;
 }
 
-/// A log that panics when a delivery with this id is reported, in the midst of its attempt.
-struct Tripwire(Uuid);
+/// A resolver that panics, in the midst of an attempt.
+struct Cursed;
 
-impl Subscriber for Tripwire {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "delivery"
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut Trip(self.0));
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-struct Trip(Uuid);
-
-impl Visit for Trip {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let cursed = field.name() == "delivery_id" && format!("{value:?}") == self.0.to_string();
-        assert!(!cursed, "on purpose");
+impl Resolve for Cursed {
+    fn resolve(&self, _: Name) -> Resolving {
+        panic!("on purpose")
     }
 }
 
 #[tokio::test]
 async fn a_panic_in_one_attempt_fails_that_job_alone() {
     let server = answering(200).await;
-    let bench = Bench::new(&[*server.address()], "5s").await;
-    let hook = bench.hook(&server.uri()).await;
-    let cursed = Uuid::from_u128(666);
-    let named = |delivery_id| DeliveryJob {
-        delivery_id,
-        ..job(&hook)
-    };
-    // The log asks a new reader only about the places in the code that it knows already, and other
-    // tests may be at this one for the first time.
-    assert!(bench.work([named(Uuid::nil())]).await.is_empty());
-    // The test and the attempts share one thread, and so the log.
-    let log = tracing::subscriber::set_default(Tripwire(cursed));
-    let failed = bench
-        .work([named(Uuid::nil()), named(cursed), named(Uuid::nil())])
-        .await;
-    drop(log);
-    assert_eq!(failed, [1]);
-    assert_eq!(bench.stats(&hook).await.total_calls, 3);
+    let mut bench = Bench::new(&[], "5s").await;
+    let guard = AddressGuard::new(vec![*server.address()]);
+    bench.deliver.client = DeliveryClient::with_resolver(guard, Cursed).unwrap();
+    let well = bench.hook(&server.uri()).await;
+    let cursed = bench.hook("http://cursed.example.com/").await;
+    let jobs = [job(&well), job(&cursed), job(&well)];
+    assert_eq!(bench.work(jobs).await, [1]);
+    assert_eq!(bench.stats(&well).await.total_calls, 2);
+    assert_eq!(bench.stats(&cursed).await.total_calls, 0);
     bench.assert_nothing_queued().await;
 }
 
@@ -217,4 +180,44 @@ async fn a_history_that_cannot_be_written_repeats_no_request() {
     assert!(bench.work(hooks.iter().map(job)).await.is_empty());
     assert_eq!(requests(&server).await.len(), 1);
     assert_eq!(bench.count(&bench.deliveries).await, 1);
+}
+
+#[tokio::test]
+async fn receivers_that_misbehave_leave_the_rest_of_the_batch_alone() {
+    let good = answering(200).await;
+    let bad = [
+        writing("").await,
+        writing("this is no HTTP\r\n\r\n").await,
+        writing("HTTP/1.1 500 Oh\r\ncontent-length: 100\r\n\r\n{}").await,
+        writing("HTTP/1.1 999 ?\r\ncontent-length: 0\r\n\r\n").await,
+        flooding("HTTP/1.1 200 OK\r\n", "x-x: x\r\n").await,
+        flooding("HTTP/1.1 503 Busy\r\n\r\n", "x").await,
+        closed().await,
+    ];
+    let allowed: Vec<_> = bad.into_iter().chain([*good.address()]).collect();
+    let bench = Bench::new(&allowed, "5s").await;
+    let mut jobs = Vec::new();
+    let (mut good_hooks, mut bad_hooks) = (Vec::new(), Vec::new());
+    for addr in bad {
+        bad_hooks.push(bench.hook(&url(addr)).await);
+        good_hooks.push(bench.hook(&good.uri()).await);
+    }
+    for (bad, good) in bad_hooks.iter().zip(&good_hooks) {
+        jobs.extend([job(bad), job(good)]);
+    }
+    assert!(bench.work(jobs).await.is_empty());
+
+    assert_eq!(requests(&good).await.len(), good_hooks.len());
+    let mut codes = Vec::new();
+    for hook in &bad_hooks {
+        codes.push(bench.stats(hook).await.last_response_code.unwrap());
+    }
+    assert_eq!(codes, [502, 502, 500, 999, 502, 503, 502]);
+    for hook in &good_hooks {
+        assert_eq!(bench.stats(hook).await.last_response_code, Some(200));
+    }
+    // A retry for each of the bad ones, and nothing else.
+    let queued = usize::try_from(bench.count(&bench.deliveries).await).unwrap();
+    assert_eq!(queued, bad_hooks.len());
+    assert_eq!(bench.count(&bench.dead_letters).await, 0);
 }

@@ -65,3 +65,19 @@ pub(crate) async fn closed() -> SocketAddr {
     drop(listener);
     addr
 }
+
+/// A server that reads a request and writes without end: this, and then that again and again.
+pub(crate) async fn flooding(first: &'static str, then: &'static str) -> SocketAddr {
+    let (listener, addr) = listener().await;
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                read_request(&mut stream).await;
+                stream.write_all(first.as_bytes()).await.unwrap();
+                while stream.write_all(then.repeat(512).as_bytes()).await.is_ok() {}
+            });
+        }
+    });
+    addr
+}

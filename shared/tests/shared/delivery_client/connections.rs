@@ -1,0 +1,175 @@
+//! Connections that are kept, and how they end.
+
+use std::net::SocketAddr;
+
+use rstest::rstest;
+use shared::{
+    deliver::client::DeliveryClient,
+    model::{DELIVERY_DEADLINE, Outcome},
+};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    time::Instant,
+};
+
+use super::{
+    NO_CONTENT, accept, assert_deadline, assert_untouched, at, client, listener, meet, payload,
+    post, read_request,
+};
+
+/// A listener, and a client that has kept a connection to it.
+async fn kept() -> (TcpListener, SocketAddr, DeliveryClient, TcpStream) {
+    let (listener, addr) = listener().await;
+    let client = client(&[addr]);
+    let endpoint = async {
+        let mut stream = accept(&listener).await;
+        stream.write_all(NO_CONTENT).await.unwrap();
+        stream
+    };
+    let (target, payload) = (at(addr), payload("{}"));
+    let (outcome, stream) = meet(post(&client, &target, &payload), endpoint).await;
+    assert_eq!(outcome, Outcome::Answered(204));
+    (listener, addr, client, stream)
+}
+
+#[tokio::test]
+async fn a_connection_serves_one_request_after_the_other() {
+    let (listener, addr, client, mut stream) = kept().await;
+    let endpoint = async {
+        for _ in 0..2 {
+            read_request(&mut stream).await;
+            let answer = b"HTTP/1.1 500 Oh\r\ncontent-length: 2\r\n\r\n{}";
+            stream.write_all(answer).await.unwrap();
+        }
+    };
+    let (target, payload) = (at(addr), payload("{}"));
+    let requests = async {
+        // The clones share what they have open.
+        let first = post(&client.clone(), &target, &payload).await;
+        (first, post(&client, &target, &payload).await)
+    };
+    let ((), outcomes) = tokio::join!(endpoint, requests);
+    assert_eq!(outcomes, (Outcome::Answered(500), Outcome::Answered(500)));
+    assert_untouched(listener);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_the_endpoint_has_closed_costs_no_failure() {
+    let (listener, addr) = listener().await;
+    let client = client(&[addr]);
+    let (target, payload) = (at(addr), payload("{}"));
+    for _ in 0..3 {
+        // An answer that promises to keep the connection, which is then closed.
+        let endpoint = async {
+            let mut stream = accept(&listener).await;
+            stream.write_all(NO_CONTENT).await.unwrap();
+            stream.shutdown().await.unwrap();
+        };
+        let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
+        assert_eq!(outcome, Outcome::Answered(204));
+    }
+}
+
+/// How an endpoint ends a connection on which it has read a request.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Close,
+    Reset,
+    /// The beginning of a head looks to us like nothing.
+    CloseWithinTheHead,
+}
+
+async fn end(mut stream: TcpStream, end: End) {
+    match end {
+        End::Close => {}
+        End::Reset => stream.set_zero_linger().unwrap(),
+        End::CloseWithinTheHead => stream.write_all(b"HTTP/1.1 2").await.unwrap(),
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_request_on_a_kept_connection_that_ends_is_sent_once_more_as_it_was(
+    #[values(End::Close, End::Reset, End::CloseWithinTheHead)] how: End,
+) {
+    let (listener, addr, client, mut stream) = kept().await;
+    let endpoint = async {
+        let on_the_kept = read_request(&mut stream).await;
+        end(stream, how).await;
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let on_a_new = read_request(&mut stream).await;
+        stream.write_all(NO_CONTENT).await.unwrap();
+        (on_the_kept, on_a_new)
+    };
+    let (target, payload) = (at(addr), payload("{\"n\":1}"));
+    let (outcome, requests) = meet(post(&client, &target, &payload), endpoint).await;
+    assert_eq!(outcome, Outcome::Answered(204));
+    assert_eq!(requests.0, requests.1);
+    assert_untouched(listener);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_request_on_a_new_connection_that_ends_is_a_failed_attempt(
+    #[values(End::Close, End::Reset, End::CloseWithinTheHead)] how: End,
+) {
+    let (listener, addr) = listener().await;
+    let client = client(&[addr]);
+    let endpoint = async { end(accept(&listener).await, how).await };
+    let (target, payload) = (at(addr), payload("{}"));
+    let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
+    assert_eq!(outcome, Outcome::Broken);
+    assert_untouched(listener);
+}
+
+#[tokio::test]
+async fn a_request_is_not_sent_a_third_time() {
+    let (listener, addr, client, mut stream) = kept().await;
+    let endpoint = async {
+        read_request(&mut stream).await;
+        drop(stream);
+        drop(accept(&listener).await);
+    };
+    let (target, payload) = (at(addr), payload("{}"));
+    let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
+    assert_eq!(outcome, Outcome::Broken);
+    assert_untouched(listener);
+}
+
+#[rstest]
+#[case::nonsense("this is no HTTP\r\n\r\n")]
+#[case::half_an_answer("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhello")]
+#[tokio::test]
+async fn an_answer_on_a_kept_connection_is_the_answer_however_broken(#[case] answer: &str) {
+    let (listener, addr, client, mut stream) = kept().await;
+    let endpoint = async {
+        read_request(&mut stream).await;
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        drop(stream);
+    };
+    let (target, payload) = (at(addr), payload("{}"));
+    let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
+    assert_eq!(outcome, Outcome::Broken);
+    assert_untouched(listener);
+}
+
+#[tokio::test]
+async fn both_exchanges_share_one_deadline() {
+    let (listener, addr, client, mut stream) = kept().await;
+    let endpoint = async {
+        read_request(&mut stream).await;
+        tokio::time::pause();
+        tokio::time::sleep(DELIVERY_DEADLINE * 2 / 3).await;
+        tokio::time::resume();
+        drop(stream);
+        let stream = accept(&listener).await;
+        tokio::time::pause();
+        stream
+    };
+    let (target, payload) = (at(addr), payload("{}"));
+    let started = Instant::now();
+    let (outcome, _stream) = meet(post(&client, &target, &payload), endpoint).await;
+    assert_eq!(outcome, Outcome::TimedOut);
+    assert_deadline(started);
+}
