@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use shared::{
     clock,
-    deliver::client::{DeliveryClient, Reply},
-    model::{DELIVERY_DEADLINE, DeliveryJob, Target},
+    deliver::{
+        client::{DeliveryClient, Reply},
+        sign,
+    },
+    model::{DELIVERY_DEADLINE, DeliveryJob, Secrets, Target},
 };
 
 /// The time that an attempt may take before it is cut off from outside. The client keeps its own,
@@ -24,12 +27,27 @@ pub(crate) struct Attempted {
 pub(crate) async fn attempt(
     client: DeliveryClient,
     target: Target,
+    secrets: Option<Secrets>,
     job: DeliveryJob,
 ) -> Option<Attempted> {
     let delivery_id = job.delivery_id.clone();
+    let headers = sign::headers(
+        &job.delivery_id,
+        &job.event,
+        &job.payload,
+        secrets.as_ref(),
+        clock::now(),
+    );
+    let headers = match headers {
+        Ok(headers) => headers,
+        Err(error) => {
+            tracing::error!(delivery_id, %error, "an attempt has no headers");
+            return None;
+        }
+    };
     let task = tokio::spawn(async move {
         let started = Instant::now();
-        let reply = client.post(&target, &job.payload).await;
+        let reply = client.post(&target, headers, &job.payload).await;
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             target: "delivery",

@@ -6,9 +6,9 @@ use futures_util::future::{join_all, join3};
 use jiff::Timestamp;
 use shared::{
     deliver::schedule::delay_until,
-    model::{DeadLetter, Hook, HookId, QueueMessage, Verdict},
+    model::{DeadLetter, HookId, QueueMessage, Verdict},
     queue::{Outgoing, Queue},
-    store::{Recorded, StoreError},
+    store::{Recorded, SignedHook, StoreError},
 };
 
 use crate::{
@@ -82,7 +82,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The hooks of these jobs as they are now: the job only says where each was.
-    async fn hooks_of(&self, due: &[Received]) -> Result<HashMap<HookId, Hook>, StoreError> {
+    async fn hooks_of(&self, due: &[Received]) -> Result<HashMap<HookId, SignedHook>, StoreError> {
         let mut places: Vec<_> = due
             .iter()
             .map(|received| &received.job)
@@ -92,27 +92,27 @@ impl<'a> Batch<'a> {
         places.dedup();
         let hooks = &self.deliver.stores.hooks;
         let found = hooks.get_many(&places).await?;
-        let mut by_id: HashMap<HookId, Hook> =
-            found.into_iter().map(|hook| (hook.id, hook)).collect();
+        let found = found.into_iter().map(|signed| (signed.hook.id, signed));
+        let mut by_id: HashMap<HookId, SignedHook> = found.collect();
         // Not there any more: deleted, or moved because its owner's role changed.
         for (_, _, id) in places {
             if !by_id.contains_key(&id)
-                && let Some(hook) = hooks.get(id).await?
+                && let Some(signed) = hooks.get_signed(id).await?
             {
-                by_id.insert(id, hook);
+                by_id.insert(id, signed);
             }
         }
         Ok(by_id)
     }
 
-    async fn attempt_all(&mut self, due: Vec<Received>, hooks: &HashMap<HookId, Hook>) {
+    async fn attempt_all(&mut self, due: Vec<Received>, hooks: &HashMap<HookId, SignedHook>) {
         let mut attempts = Vec::with_capacity(due.len());
         for received in due {
             let job = &received.job;
-            let hook = hooks.get(&job.hook.id).filter(|hook| {
+            let signed = hooks.get(&job.hook.id).filter(|SignedHook { hook, .. }| {
                 hook.subscription.event == job.event && hook.hears(job.academy.as_deref())
             });
-            let Some(hook) = hook else {
+            let Some(SignedHook { hook, secrets }) = signed else {
                 tracing::info!(
                     hook = job.hook.id.get(),
                     delivery_id = job.delivery_id,
@@ -123,6 +123,7 @@ impl<'a> Batch<'a> {
             let made = attempt(
                 self.deliver.client.clone(),
                 hook.subscription.target.clone(),
+                secrets.clone(),
                 received.job.clone(),
             );
             attempts.push(async { (received, made.await) });

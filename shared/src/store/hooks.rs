@@ -3,10 +3,15 @@
 //! One Query by partition lists an owner's hooks; one by partition and event finds those that an
 //! event is for, however many others there are. A hook and its state are made, moved and removed in
 //! one transaction, so that neither is ever found without the other.
+//!
+//! A row holds the hook's secrets as well, which only [`SignedHook`] ever shows. Whatever changes a
+//! hook leaves them as they are.
+
+mod secrets;
 
 use aws_sdk_dynamodb::{
     Client,
-    types::{AttributeValue, Delete, Put, TransactWriteItem},
+    types::{AttributeValue, Delete, Put, TransactWriteItem, Update},
 };
 use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use jiff::Timestamp;
@@ -16,10 +21,16 @@ use super::{
     HookStates, Item, StoreError, StoredState, Transaction, batch_get, failed, keys, transacted,
     while_contended,
 };
-use crate::model::{Hook, HookId, HookStats, Scope, Subscription, Target};
+use crate::model::{Hook, HookId, HookStats, Scope, Secret, Secrets, Subscription, Target};
+
+pub use secrets::SignedHook;
+use secrets::{Unchanged, signed, with_secrets};
 
 /// A hook and its state are two writes, and a transaction takes a hundred.
 const HOOKS_PER_TRANSACTION: usize = 50;
+
+/// What an operation is called that changes a hook.
+const CHANGE: &str = "change a hook";
 
 /// How many transactions a bulk deletion has under way.
 const PARALLEL_TRANSACTIONS: usize = 4;
@@ -88,7 +99,7 @@ impl Hooks {
         }
     }
 
-    /// Stores a new hook and gives it an id.
+    /// Stores a new hook and gives it an id and a secret.
     pub async fn create(
         &self,
         scope: Scope,
@@ -111,8 +122,8 @@ impl Hooks {
         Ok(hook)
     }
 
-    /// Stores hooks that have ids and histories already, fifty in a transaction. Ids given out later
-    /// are above theirs. An id that is taken ends it, with the hooks before it stored.
+    /// Stores hooks that have ids and histories already, fifty in a transaction, and gives each a
+    /// secret. Ids given out later are above theirs. An id that is taken ends it, with the hooks before it stored.
     pub async fn import(&self, hooks: &[(Hook, StoredState)]) -> Result<(), StoreError> {
         if let Some(highest) = hooks.iter().map(|(hook, _)| hook.id).max() {
             self.states.reserve(highest).await?;
@@ -127,7 +138,9 @@ impl Hooks {
         const INSERT: &str = "store new hooks";
         let mut writes = Vec::with_capacity(2 * hooks.len());
         for (hook, state) in hooks {
-            writes.extend([put(self.put(hook)?), put(self.states.put(state)?)]);
+            let secrets = Secrets::first(Secret::random()?);
+            let hook = self.put(hook, Some(&secrets))?;
+            writes.extend([put(hook), put(self.states.put(state)?)]);
         }
         match self.transact(INSERT, writes).await? {
             Transaction::Done => Ok(()),
@@ -145,32 +158,48 @@ impl Hooks {
         &self,
         id: HookId,
     ) -> Result<Option<(Hook, StoredState)>, StoreError> {
+        let row = self.row(id).await?;
+        row.map(|(item, state)| Ok((hook(item)?, state)))
+            .transpose()
+    }
+
+    async fn row(&self, id: HookId) -> Result<Option<(Item, StoredState)>, StoreError> {
         // Between the two reads a hook may move to another key: then look again.
         for _ in 0..3 {
             let Some(state) = self.states.get(id).await? else {
                 return Ok(None);
             };
-            let answer = self
-                .client
-                .get_item()
-                .table_name(&self.table)
-                .set_key(Some(key(&state.scope, &state.event, id)))
-                .consistent_read(true)
-                .send()
-                .await
-                .map_err(failed("read a hook"))?;
-            if let Some(item) = answer.item {
-                return Ok(Some((hook(item)?, state)));
+            if let Some(item) = self.row_at(&state.scope, &state.event, id).await? {
+                return Ok(Some((item, state)));
             }
         }
         Ok(None)
     }
 
-    /// The hooks at these places, as of a moment ago; one that has gone from its place is left out.
+    async fn row_at(
+        &self,
+        scope: &Scope,
+        event: &str,
+        id: HookId,
+    ) -> Result<Option<Item>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key(scope, event, id)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failed("read a hook"))?;
+        Ok(answer.item)
+    }
+
+    /// The hooks at these places and their secrets, as of a moment ago; one that has gone from its
+    /// place is left out.
     pub async fn get_many(
         &self,
         places: &[(&Scope, &str, HookId)],
-    ) -> Result<Vec<Hook>, StoreError> {
+    ) -> Result<Vec<SignedHook>, StoreError> {
         let batches: Vec<Vec<Item>> = places
             .chunks(100)
             .map(|places| {
@@ -187,7 +216,7 @@ impl Hooks {
             .await?
             .into_iter()
             .flatten()
-            .map(hook)
+            .map(signed)
             .collect()
     }
 
@@ -265,29 +294,40 @@ impl Hooks {
         items.into_iter().map(hook).collect()
     }
 
-    /// Puts `new` in the place of `old`: the same hook, perhaps under another key. `false` when
-    /// `old` is not where it was; then nothing is changed.
+    /// Puts `new` in the place of `old`: the same hook with the same secrets, perhaps under another
+    /// key. `false` when `old` is not where it was; then nothing is changed.
     pub async fn replace(&self, old: &Hook, new: &Hook) -> Result<bool, StoreError> {
-        const REPLACE: &str = "change a hook";
         let event = new.subscription.event.as_str();
-        let in_place = old.scope == new.scope && old.subscription.event == event;
-        let writes = if in_place {
-            let put_back = Put::builder()
-                .table_name(&self.table)
-                .set_item(Some(serde_dynamo::to_item(HookItem::from(new))?))
-                .condition_expression("attribute_exists(event_hook)")
-                .build()?;
-            vec![put(put_back)]
-        } else {
-            let moved = self.states.relocate(new.id, &new.scope, event)?;
-            vec![
-                delete(self.delete_item(old)?),
-                put(self.put(new)?),
-                TransactWriteItem::builder().update(moved).build(),
-            ]
-        };
-        let outcome = self.transact(REPLACE, writes).await?;
+        if old.scope != new.scope || old.subscription.event != event {
+            return self.relocate(old, new).await;
+        }
+        let change = TransactWriteItem::builder().update(self.edit(new)?).build();
+        let outcome = self.transact(CHANGE, vec![change]).await?;
         Ok(matches!(outcome, Transaction::Done))
+    }
+
+    /// Moves a hook to another key. A row's secrets can only be moved by writing them again: if they
+    /// change in between, they are read again.
+    async fn relocate(&self, old: &Hook, new: &Hook) -> Result<bool, StoreError> {
+        let event = old.subscription.event.as_str();
+        for _ in 0..3 {
+            let Some(row) = self.row_at(&old.scope, event, old.id).await? else {
+                return Ok(false);
+            };
+            let secrets = signed(row)?.secrets;
+            let place = self
+                .states
+                .relocate(new.id, &new.scope, &new.subscription.event)?;
+            let writes = vec![
+                delete(self.delete_item(old, Unchanged::since(secrets.as_ref()))?),
+                put(self.put(new, secrets.as_ref())?),
+                TransactWriteItem::builder().update(place).build(),
+            ];
+            if let Transaction::Done = self.transact(CHANGE, writes).await? {
+                return Ok(true);
+            }
+        }
+        Err(StoreError::Contended(CHANGE))
     }
 
     /// Moves an owner's hooks from one scope to another, because the owner's role has changed, and
@@ -346,7 +386,7 @@ impl Hooks {
 
     fn deletion(&self, hook: &Hook) -> Result<Vec<TransactWriteItem>, StoreError> {
         Ok(vec![
-            delete(self.delete_item(hook)?),
+            delete(self.delete_item(hook, Unchanged::ANY)?),
             delete(self.states.delete(hook.id)?),
         ])
     }
@@ -365,19 +405,47 @@ impl Hooks {
         .await
     }
 
-    fn put(&self, hook: &Hook) -> Result<Put, StoreError> {
+    /// The write that makes a hook's row.
+    fn put(&self, hook: &Hook, secrets: Option<&Secrets>) -> Result<Put, StoreError> {
+        let row = serde_dynamo::to_item(HookItem::from(hook))?;
         Ok(Put::builder()
             .table_name(&self.table)
-            .set_item(Some(serde_dynamo::to_item(HookItem::from(hook))?))
+            .set_item(Some(with_secrets(row, secrets)?))
             .condition_expression("attribute_not_exists(event_hook)")
             .build()?)
     }
 
-    fn delete_item(&self, hook: &Hook) -> Result<Delete, StoreError> {
+    /// The write that changes a hook in its place: everything but its key and its secrets.
+    fn edit(&self, hook: &Hook) -> Result<Update, StoreError> {
+        let key = key(&hook.scope, &hook.subscription.event, hook.id);
+        let mut row: Item = serde_dynamo::to_item(HookItem::from(hook))?;
+        row.retain(|name, _| !key.contains_key(name));
+        let assignments: Vec<String> = row
+            .keys()
+            .map(|name| format!("#{name} = :{name}"))
+            .collect();
+        let names = row.keys().map(|name| (format!("#{name}"), name.clone()));
+        Ok(Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            .update_expression(format!("SET {}", assignments.join(", ")))
+            .condition_expression("attribute_exists(event_hook)")
+            .set_expression_attribute_names(Some(names.collect()))
+            .set_expression_attribute_values(Some(
+                row.into_iter()
+                    .map(|(name, value)| (format!(":{name}"), value))
+                    .collect(),
+            ))
+            .build()?)
+    }
+
+    /// The write that removes a hook's row, under a condition.
+    fn delete_item(&self, hook: &Hook, condition: Unchanged) -> Result<Delete, StoreError> {
         Ok(Delete::builder()
             .table_name(&self.table)
             .set_key(Some(key(&hook.scope, &hook.subscription.event, hook.id)))
-            .condition_expression("attribute_exists(event_hook)")
+            .condition_expression(condition.condition)
+            .set_expression_attribute_values(condition.values)
             .build()?)
     }
 }

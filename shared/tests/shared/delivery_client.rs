@@ -6,7 +6,10 @@
 
 use std::{net::SocketAddr, str::FromStr, time::Duration};
 
-use reqwest::dns::{Name, Resolve};
+use reqwest::{
+    dns::{Name, Resolve},
+    header::HeaderMap,
+};
 use serde_json::value::RawValue;
 use shared::{
     deliver::{
@@ -41,7 +44,7 @@ fn payload(text: &str) -> Box<RawValue> {
 }
 
 async fn post(client: &DeliveryClient, target: &Target, payload: &RawValue) -> Outcome {
-    client.post(target, payload).await.outcome
+    client.post(target, HeaderMap::new(), payload).await.outcome
 }
 
 async fn listener() -> (TcpListener, SocketAddr) {
