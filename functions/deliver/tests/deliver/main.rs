@@ -18,4 +18,5 @@ mod hooks;
 mod polling;
 mod receiver;
 mod retries;
+mod signatures;
 mod spy;
