@@ -35,6 +35,13 @@ const CHANGE: &str = "change a hook";
 /// How many transactions a bulk deletion has under way.
 const PARALLEL_TRANSACTIONS: usize = 4;
 
+/// What lists and matches read of a row: a [`HookItem`], and not the secrets.
+const WITHOUT_SECRETS: &str =
+    "academy, event_hook, id, #owner, event, target, service_id, created_at, updated_at";
+
+/// `owner` is a word of DynamoDB's own.
+const OWNER: (&str, &str) = ("#owner", "owner");
+
 #[derive(Serialize, Deserialize)]
 struct HookItem {
     academy: Scope,
@@ -249,6 +256,8 @@ impl Hooks {
             .client
             .scan()
             .table_name(&self.table)
+            .projection_expression(WITHOUT_SECRETS)
+            .expression_attribute_names(OWNER.0, OWNER.1)
             .consistent_read(true)
             .into_paginator()
             .items()
@@ -273,6 +282,8 @@ impl Hooks {
             .client
             .query()
             .table_name(&self.table)
+            .projection_expression(WITHOUT_SECRETS)
+            .expression_attribute_names(OWNER.0, OWNER.1)
             .consistent_read(consistent)
             .expression_attribute_values(":academy", AttributeValue::S(scope.as_str().to_owned()));
         request = match event {

@@ -1,13 +1,28 @@
 //! The secrets in the hooks' rows: every hook has one, and nothing that happens to the hook loses it.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    slice,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{
+    Client,
+    config::{
+        ConfigBag, Intercept, RuntimeComponents,
+        interceptors::AfterDeserializationInterceptorContextRef,
+    },
+    error::BoxError,
+};
 use futures_util::future::join_all;
 use shared::{
     model::{Hook, Scope, Secret, Secrets},
-    store::SignedHook,
+    store::{SignedHook, Stores, TableNames},
 };
+use testing::forget_secrets;
 
 use super::tables::{ACADEMY, EVENT, Tables, academy, moved_to, start};
 
@@ -36,22 +51,28 @@ impl Tables {
             }
         }
     }
+}
 
-    /// Makes the hook's row one of a release that knew no secrets.
-    async fn forget_secrets(&self, hook: &Hook) {
-        let dynamodb = self.aws.dynamodb();
-        let key = |text: &str| AttributeValue::S(text.to_owned());
-        let place = format!("{EVENT}#{:016}", hook.id.get());
-        dynamodb
-            .update_item()
-            .table_name("test-hooks")
-            .key("academy", key(ACADEMY))
-            .key("event_hook", key(&place))
-            .update_expression("REMOVE secrets")
-            .condition_expression("attribute_exists(secrets)")
-            .send()
-            .await
-            .unwrap();
+/// Whether the SDK has been answered with secrets.
+#[derive(Clone, Debug, Default)]
+struct Seen(Arc<AtomicBool>);
+
+impl Intercept for Seen {
+    fn name(&self) -> &'static str {
+        "seen"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response().body().bytes().unwrap_or_default();
+        if String::from_utf8_lossy(body).contains("whsec_") {
+            self.0.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 
@@ -142,7 +163,7 @@ async fn a_row_of_an_older_release_has_no_secret_and_gets_one() {
     let tables = Tables::new().await;
     let hooks = &tables.stores.hooks;
     let hook = tables.create(EVENT).await;
-    tables.forget_secrets(&hook).await;
+    forget_secrets(&tables.aws.dynamodb(), &hook).await;
     let found = tables.signed(&hook).await;
     assert!(found.secrets.is_none());
     let place = [(&hook.scope, EVENT, hook.id)];
@@ -190,4 +211,27 @@ async fn a_hook_read_with_its_secrets_does_not_show_them() {
     let shown = format!("{:?}", tables.signed(&hook).await);
     assert!(shown.contains("REDACTED"), "{shown}");
     assert!(!shown.contains(&text["whsec_".len()..]), "{shown}");
+}
+
+#[tokio::test]
+async fn what_lists_and_matches_read_has_no_secrets_in_it() {
+    let tables = Tables::new().await;
+    let hook = tables.create(EVENT).await;
+    let seen = Seen::default();
+    let config = tables.aws.dynamodb().config().to_builder();
+    let client = Client::from_conf(config.interceptor(seen.clone()).build());
+    let hooks = Stores::new(&client, &TableNames::of_stack("test")).hooks;
+    let scope = academy();
+    for found in [
+        hooks.in_scope(&scope, None).await.unwrap(),
+        hooks.in_scope(&scope, Some(&[EVENT])).await.unwrap(),
+        hooks.subscribed(&scope, EVENT).await.unwrap(),
+        hooks.everywhere(None).await.unwrap(),
+    ] {
+        assert_eq!(found, slice::from_ref(&hook));
+    }
+    assert!(!seen.0.load(Ordering::Relaxed));
+    // A delivery's read has.
+    hooks.get_signed(hook.id).await.unwrap().unwrap();
+    assert!(seen.0.load(Ordering::Relaxed));
 }

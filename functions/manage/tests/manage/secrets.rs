@@ -1,6 +1,5 @@
 //! The secrets of hooks: who is given them, what a rotation does, and where they never are.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::{Method, header};
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -53,20 +52,7 @@ impl Function {
 
     /// Makes the hook's row one of a release that knew no secrets.
     async fn forget_secrets(&self) {
-        let hook = self.stored().await;
-        let place = format!("{CREATED}#{:016}", hook.id.get());
-        self.world
-            .aws
-            .dynamodb()
-            .update_item()
-            .table_name("test-hooks")
-            .key("academy", AttributeValue::S(DOWNTOWN.to_owned()))
-            .key("event_hook", AttributeValue::S(place))
-            .update_expression("REMOVE secrets")
-            .condition_expression("attribute_exists(secrets)")
-            .send()
-            .await
-            .unwrap();
+        testing::forget_secrets(&self.world.aws.dynamodb(), &self.stored().await).await;
     }
 }
 
