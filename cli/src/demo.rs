@@ -1,6 +1,7 @@
 //! `demo`: the whole story on one screen. It succeeds only if all of it happened.
 
 use std::{
+    collections::HashSet,
     future::Future,
     time::{Duration, Instant},
 };
@@ -10,6 +11,7 @@ use axum::http::StatusCode;
 use emulator::Storage;
 use serde_json::{Value, json, value::RawValue};
 use shared::{catalog, deliver::schedule::RetrySchedule};
+use standardwebhooks::Webhook;
 
 use crate::{
     bundle::{Bundle, Options},
@@ -73,7 +75,21 @@ async fn delivered(api: &Api, people: &Demonstration, receiver: &mut Receiver) -
         "the body is not the payload as published"
     );
 
-    heading(4, "The hook's counters have moved");
+    heading(
+        4,
+        "With the hook's secret it verifies that this is ours, and whole",
+    );
+    let verifier = api.verifier(people, &hook["id"]).await?;
+    verifier.verify(&request.body, &request.headers)?;
+    let mut forged = request.body.to_vec();
+    forged.push(b' ');
+    ensure!(
+        verifier.verify(&forged, &request.headers).is_err(),
+        "a changed body was taken for ours"
+    );
+    println!("The signature is valid. With one byte more in the body it is not.");
+
+    heading(5, "The hook's counters have moved");
     let hook = api.hook_after_calls(people, &hook["id"], 1).await?;
     ensure!(
         hook["last_response_code"] == 200,
@@ -87,25 +103,32 @@ async fn delivered(api: &Api, people: &Demonstration, receiver: &mut Receiver) -
 async fn given_up(api: &Api, people: &Demonstration, receiver: &mut Receiver) -> Result<()> {
     let target = format!("http://{}/webhooks/student-added", receiver.addr);
     heading(
-        5,
+        6,
         "It subscribes another endpoint, which always answers 500",
     );
     let hook = api.subscribe(people, FAILS, &target).await?;
     show(&hook);
 
     heading(
-        6,
+        7,
         "The delivery fails, is tried again after 1 s and 2 s, and is given up",
     );
+    let verifier = api.verifier(people, &hook["id"]).await?;
     api.publish(people, FAILS).await?;
     let began = Instant::now();
+    let mut ids = HashSet::new();
     for attempt in 1..=ATTEMPTS {
-        next(receiver).await?;
+        let request = next(receiver).await?;
+        verifier.verify(&request.body, &request.headers)?;
+        let id = request.headers.get("webhook-id");
+        let id = id.context("a delivery has no id")?.to_str()?.to_owned();
         println!(
-            "attempt {attempt} after {:.1} s: 500",
+            "attempt {attempt} after {:.1} s: webhook-id {id}, answered 500",
             began.elapsed().as_secs_f64()
         );
+        ids.insert(id);
     }
+    ensure!(ids.len() == 1, "a retry came under another id");
     let calls = u64::try_from(ATTEMPTS)?;
     let hook = api.hook_after_calls(people, &hook["id"], calls).await?;
     ensure!(
@@ -114,7 +137,7 @@ async fn given_up(api: &Api, people: &Demonstration, receiver: &mut Receiver) ->
     );
     show(&hook);
 
-    heading(7, "The academy reads why");
+    heading(8, "The academy reads why");
     let errors = eventually("a HookError", async || {
         let errors = api.get("/hook/error", &people.academy).await?;
         Ok((errors["count"] == 1).then_some(errors))
@@ -230,6 +253,14 @@ impl Api {
             "the event matched another number of hooks than 1"
         );
         Ok(example)
+    }
+
+    /// What the endpoint of a hook verifies its deliveries with.
+    async fn verifier(&self, people: &Demonstration, id: &Value) -> Result<Webhook> {
+        let path = format!("/hook/subscribe/{id}/secret");
+        let answer = self.get(&path, &people.academy).await?;
+        let secret = answer["secret"].as_str().context("there is no secret")?;
+        Ok(Webhook::new(secret)?)
     }
 
     async fn hook_after_calls(

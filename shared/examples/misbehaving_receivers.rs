@@ -13,6 +13,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
+use reqwest::header::HeaderMap;
 use serde_json::value::RawValue;
 use shared::{
     deliver::{client::DeliveryClient, guard::AddressGuard},
@@ -171,7 +172,7 @@ async fn main() {
         let turn = turns.clone().acquire_owned().await.unwrap();
         let (client, target, payload) = (client.clone(), target.clone(), payload.clone());
         under_way.spawn(async move {
-            let reply = client.post(&target, &payload).await;
+            let reply = client.post(&target, HeaderMap::new(), &payload).await;
             drop(turn);
             format!("{:?}", reply.outcome)
         });

@@ -1,9 +1,13 @@
 //! Logging. Every log line is one JSON object in a function and one readable line on a laptop; what
-//! is logged are ids, codes and durations, never a payload, a token or a full target.
+//! is logged are ids, codes and durations, never a payload, a token, a secret or a full target. That holds
+//! at every level: what the SDK would say at `trace`, which is all that it reads and writes, is left out.
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +22,9 @@ pub enum Format {
 /// A second call does nothing.
 pub fn init(format: Format, default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry()
+        .with(filter)
+        .with(filter_fn(|metadata| !has_contents(metadata)));
     // An error says that logging has been started before, which is what was asked for.
     let _ = match format {
         Format::Json => registry
@@ -39,4 +45,9 @@ pub fn init(format: Format, default: &str) {
                 .try_init()
         }
     };
+}
+
+/// Whether a line of the AWS SDK's may hold what is in the tables and queues.
+fn has_contents(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() == Level::TRACE && metadata.target().starts_with("aws_")
 }

@@ -10,6 +10,7 @@
     reason = "what fails in here fails the test that called it"
 )]
 
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody, to_bytes},
@@ -20,7 +21,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use shared::{
     clock,
-    model::{Academy, User},
+    model::{Academy, Hook, User},
     store::{StoredToken, Stores, TableNames, TokenDigest, create_tables},
 };
 use tower::ServiceExt;
@@ -75,6 +76,21 @@ impl World {
         self.stores.identities.put_user(user).await.unwrap();
         self.stores.identities.put_token(&token).await.unwrap();
     }
+}
+
+/// Makes a hook's row one of a release that knew no secrets.
+pub async fn forget_secrets(dynamodb: &Client, hook: &Hook) {
+    let place = format!("{}#{:016}", hook.subscription.event, hook.id.get());
+    dynamodb
+        .update_item()
+        .table_name(TableNames::of_stack("test").hooks)
+        .key("academy", AttributeValue::S(hook.scope.as_str().to_owned()))
+        .key("event_hook", AttributeValue::S(place))
+        .update_expression("REMOVE secrets")
+        .condition_expression("attribute_exists(secrets)")
+        .send()
+        .await
+        .unwrap();
 }
 
 /// An active user with the rights that its name stands for.

@@ -12,7 +12,12 @@ fn the_demonstration_tells_the_whole_story() {
         "POST /webhooks/assignment-created",
         "content-type: application/json",
         "user-agent: BreatheCode-Webhooks/1.0",
+        "webhook-id: 0",
+        "webhook-timestamp: 1",
+        "webhook-signature: v1,",
+        "webhook-event: assignment.assignment_created",
         r#""title": "Build a Todo App""#,
+        "The signature is valid.",
         r#""last_response_code": 200"#,
         "attempt 3 after",
         r#""total_calls": 3"#,
@@ -22,6 +27,7 @@ fn the_demonstration_tells_the_whole_story() {
     ] {
         assert!(story.contains(part), "{part} is missing:\n{story}");
     }
+    assert!(!story.contains("whsec_"), "it shows a secret:\n{story}");
 }
 
 #[test]

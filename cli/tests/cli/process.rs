@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fs::File,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
@@ -12,6 +13,8 @@ use std::{
 };
 
 use serde_json::Value;
+
+const SERVE: [&str; 3] = ["serve", "--addr", "127.0.0.1:0"];
 
 /// How long anything may take before a test has failed.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -45,13 +48,18 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = command()
-            .args(["serve", "--addr", "127.0.0.1:0"])
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        Self::spawn(command().args(SERVE).args(args).stderr(Stdio::null()))
+    }
+
+    /// A start at which these levels are logged into a file.
+    pub(crate) fn logging(levels: &str, log: File, args: &[&str]) -> Self {
+        let mut command = command();
+        let command = command.args(SERVE).args(args);
+        Self::spawn(command.env("RUST_LOG", levels).stderr(log))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let (sender, rest) = channel();
         let output = BufReader::new(child.stdout.take().unwrap());
         thread::spawn(move || {

@@ -1,6 +1,7 @@
 //! `serve`: what it begins with, what it keeps, how it ends.
 
 use std::{
+    fs::File,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -259,4 +260,37 @@ fn the_fixtures_of_the_event_files_can_be_loaded() {
     // The next hook gets an id above those of the fixtures.
     let hook = serve.subscribe("demo-academy-token", EVENT, "https://a.com/x");
     assert_eq!(hook["id"], 2);
+}
+
+#[test]
+fn no_secret_is_in_the_log_at_any_level() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let endpoint = Endpoint::start(200);
+    let allowed = endpoint.addr.to_string();
+    let args = ["--in-memory", "--allow-target", &allowed];
+    // The embedded tables are no part of a deployment.
+    let levels = "trace,dynoxide=error";
+    let serve = Serve::logging(levels, File::create(&path).unwrap(), &args);
+    let (academy, publisher) = (serve.token("downtown-campus"), serve.token("platform"));
+    serve.subscribe(&academy, EVENT, &endpoint.url());
+    let secret = |method: &str, path: &str| {
+        let (status, answer) = serve.call(method, &format!("{HOOKS}/1/{path}"), &academy, "");
+        assert_eq!(status, 200, "{answer}");
+        answer["secret"].as_str().unwrap().to_owned()
+    };
+    let secrets = [secret("GET", "secret"), secret("POST", "secret/rotate")];
+    assert_eq!(serve.publish(&publisher, EVENT, "downtown-campus"), 1);
+    endpoint.next();
+    serve.call("GET", HOOKS, &academy, "");
+    let (status, _) = serve.stop("-INT");
+    assert!(status.success());
+
+    let log = std::fs::read_to_string(&path).unwrap();
+    for part in ["TRACE", "rotated a secret", "attempted", "BatchGetItem"] {
+        assert!(log.contains(part), "{part} is missing");
+    }
+    for secret in secrets {
+        assert!(!log.contains(&secret["whsec_".len()..]));
+    }
 }

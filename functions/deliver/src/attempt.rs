@@ -5,8 +5,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use shared::{
     clock,
-    deliver::client::{DeliveryClient, Reply},
-    model::{DELIVERY_DEADLINE, DeliveryJob, Target},
+    deliver::{
+        client::{DeliveryClient, Reply},
+        sign,
+    },
+    model::{DELIVERY_DEADLINE, DeliveryJob},
+    store::SignedHook,
 };
 use tracing::Instrument;
 
@@ -26,15 +30,33 @@ pub(crate) struct Attempted {
 /// Makes an attempt. `None`: it ended without an outcome, and nobody knows what the endpoint saw.
 pub(crate) async fn attempt(
     client: DeliveryClient,
-    target: Target,
+    hook: &SignedHook,
     job: DeliveryJob,
 ) -> Option<Attempted> {
     let delivery_id = job.delivery_id;
+    let headers = sign::headers(
+        delivery_id,
+        &job.event,
+        &job.payload,
+        hook.secrets.as_ref(),
+        clock::now(),
+    );
+    let headers = match headers {
+        Ok(headers) => headers,
+        Err(error) => {
+            tracing::error!(%delivery_id, %error, "an attempt has no headers");
+            return None;
+        }
+    };
+    let target = hook.hook.subscription.target.clone();
     let task = tokio::spawn(async move {
         let started = Instant::now();
         // What the client logs of the cause of a failure is about this delivery.
         let span = tracing::info_span!("attempt", delivery_id = %job.delivery_id);
-        let reply = client.post(&target, &job.payload).instrument(span).await;
+        let reply = client
+            .post(&target, headers, &job.payload)
+            .instrument(span)
+            .await;
         let ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
         tracing::info!(
             target: "delivery",

@@ -12,8 +12,8 @@ use futures_util::{
 use jiff::Timestamp;
 use shared::{
     deliver::schedule::delay_until,
-    model::{DeliveryJob, Hook, HookId},
-    store::{StoreError, StoredState},
+    model::{DeliveryJob, HookId},
+    store::{SignedHook, StoreError, StoredState},
 };
 
 use crate::{
@@ -31,7 +31,7 @@ const UNREADABLE_WAIT_S: u32 = 60;
 /// How long after its time a job may be put off without an attempt.
 pub(crate) const PATIENCE: Duration = Duration::from_hours(24);
 
-type Hooks = HashMap<HookId, Hook>;
+type Hooks = HashMap<HookId, SignedHook>;
 type States = HashMap<HookId, StoredState>;
 
 /// The work on one batch, begun at one time.
@@ -84,8 +84,8 @@ impl<'a> Batch<'a> {
                 return self.wait_for_the_table(due).await;
             }
         };
-        let rounds = by_hook(due, &hooks).into_values().map(|(hook, jobs)| {
-            let round = Round::new(self.deliver, self.now, hook, states.get(&hook.id));
+        let rounds = by_hook(due, &hooks).into_iter().map(|(id, (hook, jobs))| {
+            let round = Round::new(self.deliver, self.now, hook, states.get(&id));
             round.work(jobs)
         });
         join_all(rounds).await.concat()
@@ -126,13 +126,14 @@ impl<'a> Batch<'a> {
             tracing::error!(%error, "the states of a batch's hooks could not be read");
             States::new()
         });
-        let mut hooks: Hooks = found?.into_iter().map(|hook| (hook.id, hook)).collect();
+        let found = found?.into_iter().map(|signed| (signed.hook.id, signed));
+        let mut hooks: Hooks = found.collect();
         // Not there any more: deleted, or moved because its owner's role changed.
         for id in ids {
             if !hooks.contains_key(&id)
-                && let Some(hook) = stores.hooks.get(id).await?
+                && let Some(signed) = stores.hooks.get_signed(id).await?
             {
-                hooks.insert(id, hook);
+                hooks.insert(id, signed);
             }
         }
         Ok((hooks, states))
@@ -145,15 +146,15 @@ pub(crate) fn overdue(job: &DeliveryJob, now: Timestamp) -> Duration {
 }
 
 /// The jobs that their hooks still want, by hook.
-fn by_hook(due: Vec<Received>, hooks: &Hooks) -> BTreeMap<HookId, (&Hook, Vec<Received>)> {
-    let mut wanted: BTreeMap<HookId, (&Hook, Vec<Received>)> = BTreeMap::new();
+fn by_hook(due: Vec<Received>, hooks: &Hooks) -> BTreeMap<HookId, (&SignedHook, Vec<Received>)> {
+    let mut wanted: BTreeMap<HookId, (&SignedHook, Vec<Received>)> = BTreeMap::new();
     for received in due {
         let job = &received.job;
-        let hook = hooks.get(&job.hook.id).filter(|hook| {
+        let hook = hooks.get(&job.hook.id).filter(|SignedHook { hook, .. }| {
             hook.subscription.event == job.event && hook.hears(job.academy.as_deref())
         });
         if let Some(hook) = hook {
-            let (_, jobs) = wanted.entry(hook.id).or_insert((hook, Vec::new()));
+            let (_, jobs) = wanted.entry(job.hook.id).or_insert((hook, Vec::new()));
             jobs.push(received);
         } else {
             tracing::info!(

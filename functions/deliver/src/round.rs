@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use shared::{
     deliver::schedule::{delay_until, put_off_for},
     model::{
-        AttemptRecord, DeadLetter, FAILURES_TO_OPEN, Hook, OpenCircuit, Outcome, QueueMessage,
+        AttemptRecord, DeadLetter, FAILURES_TO_OPEN, HookId, OpenCircuit, Outcome, QueueMessage,
         Verdict, newest,
     },
     queue::{Outgoing, Queue},
-    store::{Recorded, StoreError, StoredState},
+    store::{Recorded, SignedHook, StoreError, StoredState},
 };
 
 use crate::{
@@ -69,7 +69,7 @@ pub(crate) async fn send(queue: &Queue, next: Vec<Next>) -> Vec<String> {
 pub(crate) struct Round<'a> {
     deliver: &'a Deliver,
     now: Timestamp,
-    hook: &'a Hook,
+    hook: &'a SignedHook,
     /// As it was a moment ago; unknown when it could not be read.
     state: Option<&'a StoredState>,
     /// The circuit with the probe that this round is.
@@ -88,7 +88,7 @@ impl<'a> Round<'a> {
     pub(crate) fn new(
         deliver: &'a Deliver,
         now: Timestamp,
-        hook: &'a Hook,
+        hook: &'a SignedHook,
         state: Option<&'a StoredState>,
     ) -> Self {
         Self {
@@ -104,13 +104,16 @@ impl<'a> Round<'a> {
         }
     }
 
+    fn hook_id(&self) -> HookId {
+        self.hook.hook.id
+    }
+
     /// Works jobs and returns the messages that the queue is to hand out again.
     pub(crate) async fn work(mut self, jobs: Vec<Received>) -> Vec<String> {
         let admitted = self.admit(jobs).await;
         let attempts = admitted.into_iter().map(async |received| {
-            let target = self.hook.subscription.target.clone();
             let client = self.deliver.client.clone();
-            let attempted = attempt(client, target, received.job.clone()).await;
+            let attempted = attempt(client, self.hook, received.job.clone()).await;
             (received, attempted)
         });
         for (received, attempted) in join_all(attempts).await {
@@ -145,9 +148,9 @@ impl<'a> Round<'a> {
     /// Whether the probe is ours to make, and not another worker's.
     async fn begin(&self, circuit: &OpenCircuit, probing: OpenCircuit) -> bool {
         let states = &self.deliver.stores.states;
-        let begun = states.set_circuit(self.hook.id, Some(circuit), &probing);
+        let begun = states.set_circuit(self.hook_id(), Some(circuit), &probing);
         begun.await.unwrap_or_else(|error| {
-            tracing::error!(hook = self.hook.id.get(), %error, "a probe could not be begun");
+            tracing::error!(hook = self.hook_id().get(), %error, "a probe could not be begun");
             false
         })
     }
@@ -233,7 +236,7 @@ impl<'a> Round<'a> {
         if let Err(error) = remembered {
             // The requests are made: to work the jobs again for the sake of their count would make
             // them once more.
-            tracing::error!(hook = self.hook.id.get(), %error, "a hook's state could not be written");
+            tracing::error!(hook = self.hook_id().get(), %error, "a hook's state could not be written");
         }
         self.failed.extend(unsent_later);
         self.failed.extend(unsent_given_up);
@@ -259,10 +262,10 @@ impl<'a> Round<'a> {
             }
             None => return Ok(()),
         };
-        let set = states.set_circuit(self.hook.id, self.probe.as_ref(), &circuit);
+        let set = states.set_circuit(self.hook_id(), self.probe.as_ref(), &circuit);
         if set.await? {
             tracing::warn!(
-                hook = self.hook.id.get(),
+                hook = self.hook_id().get(),
                 failures,
                 probe_at = %circuit.probe_at,
                 "the circuit is open"
@@ -289,7 +292,7 @@ impl<'a> Round<'a> {
                 && last_success.is_none_or(|success| record.at > success)
         });
         Some(Recorded {
-            hook_id: self.hook.id,
+            hook_id: self.hook_id(),
             calls: self.records.len() as u64,
             last_call_at: last.at,
             last_response_code: last.outcome.code(),

@@ -1,6 +1,6 @@
 //! Subscriptions: list, create, get, update, delete.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use axum::{
     Json,
@@ -139,7 +139,8 @@ pub(crate) async fn update(
         let subscription = draft.clone().into_subscription(service_id);
         let changed = Hook {
             subscription,
-            updated_at: clock::now(),
+            // Later than the edit before it, so that the two can be told apart.
+            updated_at: clock::now().max(hook.updated_at + Duration::from_millis(1)),
             ..hook.clone()
         };
         if hooks.replace(&hook, &changed).await? {

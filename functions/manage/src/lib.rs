@@ -1,4 +1,5 @@
-//! The function `manage`: subscriptions, the catalogue, samples and errors over HTTP.
+//! The function `manage`: subscriptions and their secrets, the catalogue, samples and errors over
+//! HTTP.
 //!
 //! Academies call it to say what they want to hear and to look at how that goes. A handler parses,
 //! asks who is calling, does one thing with the stores and answers; every rule that can be a pure
@@ -11,11 +12,12 @@ mod health;
 mod hooks;
 mod owner;
 mod samples;
+mod secrets;
 
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRef},
-    routing::get,
+    routing::{get, post},
 };
 use serde_json::json;
 use shared::{deliver::guard::AddressGuard, http::finish, store::Identities, store::Stores};
@@ -59,6 +61,11 @@ pub fn routes(manage: Manage) -> Router {
             get(hooks::get).put(hooks::update).delete(hooks::delete),
         )
         .route("/v1/notify/hook/subscribe/{id}/health", get(health::get))
+        .route("/v1/notify/hook/subscribe/{id}/secret", get(secrets::get))
+        .route(
+            "/v1/notify/hook/subscribe/{id}/secret/rotate",
+            post(secrets::rotate),
+        )
         .route("/v1/notify/hook/sample", get(samples::by_filter))
         .route("/v1/notify/hook/{id}/sample", get(samples::by_id))
         .route("/v1/notify/hook/error", get(errors::list))

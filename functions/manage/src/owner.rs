@@ -88,7 +88,12 @@ impl Owner {
 /// The hook with this id, if the principal may have it: its own, or any for a superadmin. A foreign
 /// hook is told apart from a missing one by nothing in the answer.
 pub(crate) fn visible(hook: Option<Hook>, principal: &Principal) -> Option<Hook> {
-    hook.filter(|hook| principal.user.is_superuser || hook.owner == principal.user.username)
+    hook.filter(|hook| may_have(principal, hook))
+}
+
+/// What [`visible`] asks of a hook that is there.
+pub(crate) fn may_have(principal: &Principal, hook: &Hook) -> bool {
+    principal.user.is_superuser || hook.owner == principal.user.username
 }
 
 /// Reads [`visible`]'s hook.

@@ -112,14 +112,16 @@ impl DeliveryClient {
         Ok(Self { http, guard })
     }
 
-    /// POSTs a payload, byte for byte, and says how that ended: within [`DELIVERY_DEADLINE`].
-    pub async fn post(&self, target: &Target, payload: &RawValue) -> Reply {
+    /// POSTs a payload, byte for byte and under these headers beside the document's, and says how
+    /// that ended: within [`DELIVERY_DEADLINE`].
+    pub async fn post(&self, target: &Target, headers: HeaderMap, payload: &RawValue) -> Reply {
         if let Err(error) = self.guard.check(target.url()) {
             return failed(Outcome::Refused, &error).into();
         }
         let request = self
             .http
             .post(target.url().clone())
+            .headers(headers)
             .body(payload.get().to_owned());
         let deadline = Instant::now() + DELIVERY_DEADLINE;
         let exchange = bound_for(target.url(), exchange(request));

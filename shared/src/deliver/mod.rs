@@ -1,6 +1,8 @@
-//! Making one attempt at one delivery: where it may go, how it is sent, and when it is tried again.
+//! Making one attempt at one delivery: where it may go, how it is signed and sent,
+//! and when it is tried again.
 
 pub mod client;
 pub mod guard;
 pub mod retry_after;
 pub mod schedule;
+pub mod sign;

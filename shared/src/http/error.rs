@@ -78,6 +78,9 @@ pub enum ApiError {
     /// A hook changed while it was being changed.
     #[error("Hook {0} is being changed by another request, please try again")]
     Conflict(HookId),
+    /// A hook's secret was replaced so often that one more would be too many at the same time.
+    #[error("Hook {0} has had too many secrets in the last 24 hours, please try again later")]
+    TooManySecrets(String),
     /// The same event is being published by another request.
     #[error("An event with the id {0} is being published by another request, please try again")]
     EventInProgress(String),
@@ -132,6 +135,7 @@ impl ApiError {
             }
             Self::SampleWithoutFilter => (StatusCode::BAD_REQUEST, "missing-filter"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "hook-changed"),
+            Self::TooManySecrets(_) => (StatusCode::CONFLICT, "too-many-secrets"),
             Self::EventInProgress(_) => (StatusCode::SERVICE_UNAVAILABLE, "event-in-progress"),
             Self::NotQueued => (StatusCode::SERVICE_UNAVAILABLE, "event-not-queued"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "service-unavailable"),

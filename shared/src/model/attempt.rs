@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::Outcome;
 
 /// How many attempts are remembered.
-const REMEMBERED: usize = 20;
+const REMEMBERED: usize = 18;
 
 /// For how long.
 const MEMORY: Duration = Duration::from_hours(7 * 24);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_twenty_of_the_last_seven_days_are_remembered() {
+    fn the_newest_eighteen_of_the_last_seven_days_are_remembered() {
         let week = 7 * 24 * 60;
         let now = start() + Duration::from_mins(week + 1);
         let known = (0..=15).rev().map(record);
@@ -81,8 +81,8 @@ mod tests {
         assert_eq!(minutes, (1..=18).rev().collect::<Vec<_>>());
 
         let records = newest(records, (20..=25).map(record), now);
-        assert_eq!(records.len(), 20);
+        assert_eq!(records.len(), 18);
         assert_eq!(records.first(), Some(&record(25)));
-        assert_eq!(records.last(), Some(&record(5)));
+        assert_eq!(records.last(), Some(&record(7)));
     }
 }

@@ -12,6 +12,7 @@ mod id;
 mod identity;
 mod job;
 mod outcome;
+mod secret;
 mod target;
 
 pub use attempt::{AttemptRecord, newest};
@@ -23,4 +24,8 @@ pub use id::HookId;
 pub use identity::{Academy, InvalidName, Principal, User, check_name};
 pub use job::{DeadLetter, DeliveryJob, HookRef, Malformed, QueueMessage};
 pub use outcome::{DELIVERY_DEADLINE, Outcome, Verdict};
+pub use secret::{
+    InvalidSecret, MAX_SECRETS, NoRandomness, PreviousSecret, SECRET_OVERLAP, Secret, Secrets,
+    TooManySecrets,
+};
 pub use target::{InvalidTarget, MAX_TARGET_CHARS, Target};

@@ -3,6 +3,12 @@
 //! One Query by partition lists an owner's hooks; one by partition and event finds those that an
 //! event is for, however many others there are. A hook and its state are made, moved and removed in
 //! one transaction, so that neither is ever found without the other.
+//!
+//! A row holds the hook's secrets as well, which only [`SignedHook`] ever shows. Whatever changes a
+//! hook leaves them as they are.
+
+mod changes;
+mod secrets;
 
 use aws_sdk_dynamodb::{
     Client,
@@ -16,13 +22,26 @@ use super::{
     HookStates, Item, StoreError, StoredState, Transaction, batch_get, failed, keys, transacted,
     while_contended,
 };
-use crate::model::{Hook, HookId, HookStats, Scope, Subscription, Target};
+use crate::model::{Hook, HookId, HookStats, Scope, Secret, Secrets, Subscription, Target};
+
+pub use secrets::SignedHook;
+use secrets::{Unchanged, signed, with_secrets};
 
 /// A hook and its state are two writes, and a transaction takes a hundred.
 const HOOKS_PER_TRANSACTION: usize = 50;
 
 /// How many transactions a bulk deletion has under way.
 const PARALLEL_TRANSACTIONS: usize = 4;
+
+/// What it is called to read a hook.
+const READ: &str = "read a hook";
+
+/// What lists and matches read of a row: a [`HookItem`], and not the secrets.
+const WITHOUT_SECRETS: &str =
+    "academy, event_hook, id, #owner, event, target, service_id, created_at, updated_at";
+
+/// `owner` is a word of DynamoDB's own.
+const OWNER: (&str, &str) = ("#owner", "owner");
 
 #[derive(Serialize, Deserialize)]
 struct HookItem {
@@ -88,7 +107,7 @@ impl Hooks {
         }
     }
 
-    /// Stores a new hook and gives it an id.
+    /// Stores a new hook and gives it an id and a secret.
     pub async fn create(
         &self,
         scope: Scope,
@@ -111,8 +130,9 @@ impl Hooks {
         Ok(hook)
     }
 
-    /// Stores hooks that have ids and histories already, fifty in a transaction. Ids given out later
-    /// are above theirs. An id that is taken ends it, with the hooks before it stored.
+    /// Stores hooks that have ids and histories already, fifty in a transaction, and gives each a
+    /// secret. Ids given out later are above theirs. An id that is taken ends it, with the hooks before
+    /// it stored.
     pub async fn import(&self, hooks: &[(Hook, StoredState)]) -> Result<(), StoreError> {
         if let Some(highest) = hooks.iter().map(|(hook, _)| hook.id).max() {
             self.states.reserve(highest).await?;
@@ -127,7 +147,9 @@ impl Hooks {
         const INSERT: &str = "store new hooks";
         let mut writes = Vec::with_capacity(2 * hooks.len());
         for (hook, state) in hooks {
-            writes.extend([put(self.put(hook)?), put(self.states.put(state)?)]);
+            let secrets = Secrets::first(Secret::random()?);
+            let hook = self.put(hook, Some(&secrets))?;
+            writes.extend([put(hook), put(self.states.put(state)?)]);
         }
         match self.transact(INSERT, writes).await? {
             Transaction::Done => Ok(()),
@@ -145,34 +167,49 @@ impl Hooks {
         &self,
         id: HookId,
     ) -> Result<Option<(Hook, StoredState)>, StoreError> {
-        const READ: &str = "read a hook";
+        let row = self.row(id).await?;
+        row.map(|(item, state)| Ok((hook(item)?, state)))
+            .transpose()
+    }
+
+    async fn row(&self, id: HookId) -> Result<Option<(Item, StoredState)>, StoreError> {
         // Between the two reads a hook may move to another key: then look again.
         while_contended(async || {
             let Some(state) = self.states.get(id).await? else {
                 return Ok(None);
             };
-            let answer = self
-                .client
-                .get_item()
-                .table_name(&self.table)
-                .set_key(Some(key(&state.scope, &state.event, id)))
-                .consistent_read(true)
-                .send()
-                .await
-                .map_err(failed(READ))?;
-            match answer.item {
-                Some(item) => Ok(Some((hook(item)?, state))),
+            match self.row_at(&state.scope, &state.event, id).await? {
+                Some(item) => Ok(Some((item, state))),
                 None => Err(StoreError::Contended(READ)),
             }
         })
         .await
     }
 
-    /// The hooks at these places, as of now; one that has gone from its place is left out.
+    async fn row_at(
+        &self,
+        scope: &Scope,
+        event: &str,
+        id: HookId,
+    ) -> Result<Option<Item>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key(scope, event, id)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failed(READ))?;
+        Ok(answer.item)
+    }
+
+    /// The hooks at these places and their secrets, as of now; one that has gone from its place is left
+    /// out.
     pub async fn get_many(
         &self,
         places: &[(&Scope, &str, HookId)],
-    ) -> Result<Vec<Hook>, StoreError> {
+    ) -> Result<Vec<SignedHook>, StoreError> {
         let batches: Vec<Vec<Item>> = places
             .chunks(100)
             .map(|places| {
@@ -189,7 +226,7 @@ impl Hooks {
             .await?
             .into_iter()
             .flatten()
-            .map(hook)
+            .map(signed)
             .collect()
     }
 
@@ -222,6 +259,8 @@ impl Hooks {
             .client
             .scan()
             .table_name(&self.table)
+            .projection_expression(WITHOUT_SECRETS)
+            .expression_attribute_names(OWNER.0, OWNER.1)
             .consistent_read(true)
             .into_paginator()
             .items()
@@ -246,6 +285,8 @@ impl Hooks {
             .client
             .query()
             .table_name(&self.table)
+            .projection_expression(WITHOUT_SECRETS)
+            .expression_attribute_names(OWNER.0, OWNER.1)
             .consistent_read(consistent)
             .expression_attribute_values(":academy", AttributeValue::S(scope.as_str().to_owned()));
         request = match event {
@@ -265,48 +306,6 @@ impl Hooks {
             .await
             .map_err(failed("query hooks"))?;
         items.into_iter().map(hook).collect()
-    }
-
-    /// Puts `new` in the place of `old`: the same hook, perhaps under another key. `false` when
-    /// `old` is not where it was; then nothing is changed.
-    pub async fn replace(&self, old: &Hook, new: &Hook) -> Result<bool, StoreError> {
-        const REPLACE: &str = "change a hook";
-        let in_place = old.scope == new.scope && old.subscription.event == new.subscription.event;
-        let mut writes = if in_place {
-            let put_back = Put::builder()
-                .table_name(&self.table)
-                .set_item(Some(serde_dynamo::to_item(HookItem::from(new))?))
-                .condition_expression("attribute_exists(event_hook)")
-                .build()?;
-            vec![put(put_back)]
-        } else {
-            vec![delete(self.delete_item(old)?), put(self.put(new)?)]
-        };
-        let followed = self.states.follow(old, new)?;
-        writes.push(TransactWriteItem::builder().update(followed).build());
-        let outcome = self.transact(REPLACE, writes).await?;
-        Ok(matches!(outcome, Transaction::Done))
-    }
-
-    /// Moves an owner's hooks from one scope to another, because the owner's role has changed, and
-    /// says how many there were. What fails half-way is finished by doing it again.
-    pub async fn move_all(
-        &self,
-        owner: &str,
-        from: &Scope,
-        to: &Scope,
-    ) -> Result<usize, StoreError> {
-        let mut moved = 0;
-        for hook in self.in_scope(from, None).await? {
-            if hook.owner == owner {
-                let new = Hook {
-                    scope: to.clone(),
-                    ..hook.clone()
-                };
-                moved += usize::from(self.replace(&hook, &new).await?);
-            }
-        }
-        Ok(moved)
     }
 
     /// Removes a hook and its history. `false` when it is not where it was: gone already, or moved
@@ -344,7 +343,7 @@ impl Hooks {
 
     fn deletion(&self, hook: &Hook) -> Result<Vec<TransactWriteItem>, StoreError> {
         Ok(vec![
-            delete(self.delete_item(hook)?),
+            delete(self.delete_item(hook, Unchanged::default())?),
             delete(self.states.delete(hook.id)?),
         ])
     }
@@ -363,19 +362,23 @@ impl Hooks {
         .await
     }
 
-    fn put(&self, hook: &Hook) -> Result<Put, StoreError> {
+    /// The write that makes a hook's row.
+    fn put(&self, hook: &Hook, secrets: Option<&Secrets>) -> Result<Put, StoreError> {
+        let row = serde_dynamo::to_item(HookItem::from(hook))?;
         Ok(Put::builder()
             .table_name(&self.table)
-            .set_item(Some(serde_dynamo::to_item(HookItem::from(hook))?))
+            .set_item(Some(with_secrets(row, secrets)?))
             .condition_expression("attribute_not_exists(event_hook)")
             .build()?)
     }
 
-    fn delete_item(&self, hook: &Hook) -> Result<Delete, StoreError> {
+    /// The write that removes a hook's row, under a condition.
+    fn delete_item(&self, hook: &Hook, condition: Unchanged) -> Result<Delete, StoreError> {
         Ok(Delete::builder()
             .table_name(&self.table)
             .set_key(Some(key(&hook.scope, &hook.subscription.event, hook.id)))
-            .condition_expression("attribute_exists(event_hook)")
+            .condition_expression(&condition.expression)
+            .set_expression_attribute_values(condition.values())
             .build()?)
     }
 }

@@ -19,10 +19,12 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, CancellationReason, ReturnValue},
 };
 
+use crate::model::{InvalidSecret, NoRandomness};
+
 pub use claims::{Claim, Claims};
 pub use hook_errors::HookErrors;
 pub use hook_state::{HookStates, Recorded, StoredState};
-pub use hooks::Hooks;
+pub use hooks::{Hooks, SignedHook};
 pub use identities::{Identities, StoredToken, TokenDigest};
 pub use tables::{TableNames, create_tables};
 
@@ -81,6 +83,12 @@ pub enum StoreError {
     /// A request to the table could not be built.
     #[error("a request to the table is incomplete: {0}")]
     Request(#[from] aws_sdk_dynamodb::error::BuildError),
+    /// A stored secret is none.
+    #[error("a secret of the table cannot be read")]
+    Secret(#[from] InvalidSecret),
+    /// A new secret could not be made.
+    #[error("a secret cannot be made")]
+    NoRandomness(#[from] NoRandomness),
     /// All ids below 2^53 have been given out.
     #[error("there are no more hook ids")]
     OutOfIds,

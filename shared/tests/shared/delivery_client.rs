@@ -12,6 +12,7 @@ mod tls;
 
 use std::{io, net::SocketAddr};
 
+use reqwest::header::HeaderMap;
 use serde_json::value::RawValue;
 use shared::{
     deliver::{client::DeliveryClient, guard::AddressGuard},
@@ -43,7 +44,7 @@ fn payload(text: &str) -> Box<RawValue> {
 }
 
 async fn post(client: &DeliveryClient, target: &Target, payload: &RawValue) -> Outcome {
-    client.post(target, payload).await.outcome
+    client.post(target, HeaderMap::new(), payload).await.outcome
 }
 
 /// An attempt, and the endpoint that it meets, which must not be left waiting for what never comes.

@@ -89,6 +89,7 @@ async fn more_places_than_one_request_takes_are_read_and_empty_ones_left_out() {
         .map(|hook| (&hook.scope, EVENT, hook.id))
         .collect();
     let found = tables.stores.hooks.get_many(&places).await.unwrap();
+    let found: Vec<Hook> = found.into_iter().map(|signed| signed.hook).collect();
     assert_eq!(ids(&found), (1..=230).collect::<Vec<_>>());
     assert!(tables.stores.hooks.get_many(&[]).await.unwrap().is_empty());
 }

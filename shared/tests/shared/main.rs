@@ -11,6 +11,7 @@ mod claims;
 mod delivery_client;
 mod hooks;
 mod identities;
+mod secrets;
 mod states;
 mod tables;
 mod template;

@@ -21,7 +21,7 @@ pub(crate) const OTHER_EVENT: &str = "assignment.assignment_status_updated";
 
 /// Empty tables, and the server that holds them for as long as this lives.
 pub(crate) struct Tables {
-    aws: LocalAws,
+    pub(crate) aws: LocalAws,
     pub(crate) stores: Stores,
 }
 

@@ -7,7 +7,7 @@ use shared::clock;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use super::{
-    bench::{Bench, PAYLOAD, job},
+    bench::{Bench, EVENT, PAYLOAD, job},
     receiver::{answering, closed, listener, read_request, requests, url, writing},
 };
 
@@ -75,6 +75,9 @@ async fn the_request_is_the_payload_itself_under_the_documents_headers() {
     headers.sort_unstable();
     let host = server.address().to_string();
     let length = PAYLOAD.len().to_string();
+    // What these say is held by `signatures`.
+    let [id, signature, timestamp] = ["webhook-id", "webhook-signature", "webhook-timestamp"]
+        .map(|name| request.headers[name].to_str().unwrap());
     // The whole list: nothing of ours, such as an Authorization, travels with them.
     assert_eq!(
         headers,
@@ -84,6 +87,10 @@ async fn the_request_is_the_payload_itself_under_the_documents_headers() {
             ("content-type", "application/json"),
             ("host", &host),
             ("user-agent", "BreatheCode-Webhooks/1.0"),
+            ("webhook-event", EVENT),
+            ("webhook-id", id),
+            ("webhook-signature", signature),
+            ("webhook-timestamp", timestamp),
         ]
     );
 }

@@ -19,4 +19,5 @@ mod hooks;
 mod polling;
 mod receiver;
 mod retries;
+mod signatures;
 mod spy;

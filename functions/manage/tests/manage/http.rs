@@ -1,84 +1,18 @@
-//! The function over HTTP, on the embedded tables: every rule as a caller sees it.
-
-#![expect(
-    clippy::unwrap_used,
-    reason = "what the tests share fails the test that called it"
-)]
+//! Every rule as a caller sees it.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use axum::http::{Method, header};
-use manage::Manage;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::{
-    deliver::guard::AddressGuard,
-    model::{
-        DeadLetter, DeliveryJob, Hook, HookId, HookRef, HookStats, OpenCircuit, Scope,
-        Subscription, Target,
-    },
+    model::{DeadLetter, DeliveryJob, HookId, HookRef, HookStats, OpenCircuit},
     store::StoredState,
 };
-use testing::{Api, DOWNTOWN, MIAMI, ROOT, STUDENT, World, user};
+use testing::{DOWNTOWN, MIAMI, ROOT, STUDENT, user};
 use uuid::Uuid;
 
-const SUBSCRIBE: &str = "hook/subscribe";
-const CREATED: &str = "assignment.assignment_created";
-const ADDED: &str = "cohort_user.added";
-const LEAD: &str = "form_entry.added";
-
-struct Function {
-    world: World,
-    api: Api,
-}
-
-async fn function() -> Function {
-    let world = World::start().await;
-    let guard = AddressGuard::new(vec!["127.0.0.1:3000".parse().unwrap()]);
-    let api = Api::new(manage::service(Manage::new(world.stores.clone(), guard)));
-    Function { world, api }
-}
-
-fn hook(id: u64, owner: &str, event: &str, service_id: Option<&str>) -> (Hook, StoredState) {
-    let created_at = format!("2025-01-15T10:{:02}:00Z", id % 60).parse().unwrap();
-    let hook = Hook {
-        id: HookId::new(id).unwrap(),
-        scope: Scope::of_owner(owner, owner == ROOT),
-        owner: owner.to_owned(),
-        subscription: Subscription {
-            event: event.to_owned(),
-            target: Target::parse(&format!("https://app.com/{id}")).unwrap(),
-            service_id: service_id.map(str::to_owned),
-        },
-        created_at,
-        updated_at: created_at,
-    };
-    let stats = HookStats {
-        total_calls: id * 7 % 5,
-        ..HookStats::default()
-    };
-    let state = StoredState::new(&hook, stats, None);
-    (hook, state)
-}
-
-impl Function {
-    async fn store(&self, hooks: &[(Hook, StoredState)]) {
-        self.world.stores.hooks.import(hooks).await.unwrap();
-    }
-
-    async fn ids(&self, caller: &str, query: &str) -> Vec<u64> {
-        let list = self
-            .api
-            .of(caller)
-            .get(&format!("{SUBSCRIBE}?{query}"))
-            .await
-            .expect(200);
-        let rows = list["results"].as_array().unwrap();
-        rows.iter()
-            .map(|hook| hook["id"].as_u64().unwrap())
-            .collect()
-    }
-}
+use super::function::{ADDED, CREATED, Function, LEAD, SUBSCRIBE, function, hook};
 
 #[tokio::test]
 async fn nobody_gets_in_without_a_token_that_counts() {
@@ -424,6 +358,16 @@ async fn a_foreign_hook_is_answered_like_one_that_is_not_there() {
                 "hook/subscribe/9/health",
             ),
             (Method::GET, "hook/8/sample", "hook/9/sample"),
+            (
+                Method::GET,
+                "hook/subscribe/8/secret",
+                "hook/subscribe/9/secret",
+            ),
+            (
+                Method::POST,
+                "hook/subscribe/8/secret/rotate",
+                "hook/subscribe/9/secret/rotate",
+            ),
         ] {
             let [foreign, missing] = [
                 api.call(method.clone(), foreign, body.clone()).await,
@@ -825,8 +769,10 @@ async fn every_event_file_is_answered_as_its_name_says() {
         ("health", 200),
         ("hook-health", 200),
         ("list-hooks", 200),
+        ("rotate-secret", 200),
         ("sample", 200),
         ("sample-of-hook", 200),
+        ("secret", 200),
         ("subscribe", 201),
         ("unknown-path", 404),
         ("update", 200),

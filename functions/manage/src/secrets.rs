@@ -1,0 +1,96 @@
+//! What a hook's deliveries are signed with: to its owner, and to nobody on the way.
+//!
+//! A hook has had a secret since it was stored. One of an older release has none, and gets it at the
+//! first request for it; until then nobody could have verified anything.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use serde_json::json;
+use shared::{
+    clock,
+    http::{ApiError, Caller, HookPath},
+    model::{Principal, Secret, Secrets},
+    store::StoreError,
+};
+
+use crate::{Manage, owner};
+
+/// `GET hook/subscribe/{id}/secret`.
+pub(crate) async fn get(
+    State(manage): State<Manage>,
+    Caller(principal): Caller,
+    path: HookPath,
+) -> Result<Response, ApiError> {
+    let secrets = manage.secrets(&principal, &path, |_| Ok(None)).await?;
+    Ok(answer(&secrets, clock::now()))
+}
+
+/// `POST hook/subscribe/{id}/secret/rotate`.
+pub(crate) async fn rotate(
+    State(manage): State<Manage>,
+    Caller(principal): Caller,
+    path: HookPath,
+) -> Result<Response, ApiError> {
+    let now = clock::now();
+    let rotate = |secrets: &Secrets| {
+        let rotated = secrets.rotated(random()?, now);
+        let too_many = |_| ApiError::TooManySecrets(path.number.clone());
+        rotated.map(Some).map_err(too_many)
+    };
+    let secrets = manage.secrets(&principal, &path, rotate).await?;
+    tracing::info!(hook = path.number, "rotated a secret");
+    Ok(answer(&secrets, now))
+}
+
+fn random() -> Result<Secret, ApiError> {
+    Ok(Secret::random().map_err(StoreError::from)?)
+}
+
+impl Manage {
+    /// A hook's secrets after a change: as `change` has them, or as they are if it has none. A hook
+    /// without secrets gets its first. Another request may change them between our reading and our
+    /// writing: then ours comes after.
+    async fn secrets(
+        &self,
+        principal: &Principal,
+        path: &HookPath,
+        change: impl Fn(&Secrets) -> Result<Option<Secrets>, ApiError>,
+    ) -> Result<Secrets, ApiError> {
+        let hooks = &self.stores.hooks;
+        let not_found = || ApiError::HookNotFound(path.number.clone());
+        let id = path.id.ok_or_else(not_found)?;
+        for _ in 0..5 {
+            let found = hooks.get_signed(id).await?;
+            let found = found
+                .filter(|found| owner::may_have(principal, &found.hook))
+                .ok_or_else(not_found)?;
+            let new = match &found.secrets {
+                None => Secrets::first(random()?),
+                Some(secrets) => match change(secrets)? {
+                    None => return Ok(secrets.clone()),
+                    Some(new) => new,
+                },
+            };
+            if hooks.set_secrets(&found, &new).await? {
+                return Ok(new);
+            }
+        }
+        Err(ApiError::Conflict(id))
+    }
+}
+
+/// The secret, which nothing between us and its owner is to keep.
+fn answer(secrets: &Secrets, now: Timestamp) -> Response {
+    let body = json!({
+        "secret": secrets.current.expose(),
+        "rotated_at": secrets.rotated_at,
+        "previous_expires_at": secrets.previous_expire_at(now),
+    });
+    let no_store = HeaderValue::from_static("no-store");
+    ([(header::CACHE_CONTROL, no_store)], Json(body)).into_response()
+}

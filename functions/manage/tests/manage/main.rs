@@ -1,0 +1,10 @@
+//! The function over HTTP, on the embedded tables.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what the tests share fails the test that called it"
+)]
+
+mod function;
+mod http;
+mod secrets;
