@@ -43,6 +43,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// endpoint its connection.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
+/// What a piece of an answer's body counts for at least, in bytes: each is handed from task to task,
+/// and a body in chunks of one byte would be 65,536 of them.
+const LEAST_PIECE: usize = 256;
+
 /// The document's name for us.
 const USER_AGENT_VALUE: &str = "BreatheCode-Webhooks/1.0";
 
@@ -156,7 +160,7 @@ async fn exchange(request: RequestBuilder) -> Result<Reply, reqwest::Error> {
 async fn read_to_keep(mut response: Response) -> Result<(), reqwest::Error> {
     let mut read = 0;
     while let Some(chunk) = response.chunk().await? {
-        read += chunk.len();
+        read += chunk.len().max(LEAST_PIECE);
         if read > ANSWER_LIMIT {
             break;
         }
