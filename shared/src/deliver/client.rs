@@ -47,6 +47,10 @@ const ANSWER_LIMIT: usize = 64 * 1024;
 /// How long an answer's body is waited for. A slower one costs the endpoint its connection, too.
 const BODY_PATIENCE: Duration = Duration::from_secs(1);
 
+/// What a piece of an answer's body counts for at least, in bytes: each is handed from task to task,
+/// and a body in chunks of one byte would be 65,536 of them.
+const LEAST_PIECE: usize = 256;
+
 /// The document's name for us.
 const USER_AGENT_VALUE: &str = "BreatheCode-Webhooks/1.0";
 
@@ -165,7 +169,7 @@ async fn exchange(request: RequestBuilder) -> Result<Response, reqwest::Error> {
 async fn read_to_keep(mut response: Response) -> Result<(), reqwest::Error> {
     let mut read = 0;
     while let Some(chunk) = response.chunk().await? {
-        read += chunk.len();
+        read += chunk.len().max(LEAST_PIECE);
         if read > ANSWER_LIMIT {
             break;
         }

@@ -27,6 +27,8 @@ pub(super) enum Step {
     ReadALittle,
     /// Writes this.
     Write(&'static str),
+    /// Writes this so many times.
+    Repeat(usize, &'static str),
     /// Writes this again and again, without a pause, until the client hangs up.
     Flood(&'static str),
     /// The same, and meanwhile the client's deadline passes.
@@ -94,6 +96,10 @@ async fn follow(steps: &[Step], mut stream: TcpStream, calm: Arc<Semaphore>) {
                 stream.read_exact(&mut [0; 16]).await.unwrap();
             }
             Step::Write(text) => stream.write_all(text.as_bytes()).await.unwrap(),
+            Step::Repeat(times, text) => {
+                let text = text.repeat(*times);
+                stream.write_all(text.as_bytes()).await.unwrap();
+            }
             Step::Flood(text) => {
                 let text = text.repeat(4096 / text.len() + 1);
                 while stream.write_all(text.as_bytes()).await.is_ok() {}

@@ -10,8 +10,8 @@ use super::{
     receiver::{
         Receiver,
         Step::{
-            self, Drip, Flood, FloodPastTheDeadline, Hang, ReadALittle, ReadOn, ReadRequest, Reset,
-            Write,
+            self, Drip, Flood, FloodPastTheDeadline, Hang, ReadALittle, ReadOn, ReadRequest,
+            Repeat, Reset, Write,
         },
     },
 };
@@ -61,6 +61,7 @@ async fn assert_outcome(steps: &'static [Step], payload_text: &str, outcome: Out
 #[case::a_body_without_end(Answered(200), &[ReadRequest, Write("HTTP/1.1 200 OK\r\n\r\n"), Flood("x")])]
 #[case::a_body_of_a_terabyte(Answered(200), &[ReadRequest, Write("HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n"), Flood("x")])]
 #[case::chunks_without_end(Answered(200), &[ReadRequest, Write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"), Flood("1\r\nx\r\n")])]
+#[case::many_chunks_of_nothing_much(Answered(200), &[ReadRequest, Write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"), Repeat(300, "1\r\nx\r\n"), ReadOn])]
 #[case::one_chunk_without_end(Answered(200), &[ReadRequest, Write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffff\r\n"), Flood("x")])]
 #[case::a_close_in_the_body(Answered(200), &[ReadRequest, Write("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhello")])]
 #[case::a_close_between_chunks(Answered(200), &[ReadRequest, Write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")])]
