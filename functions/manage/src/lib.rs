@@ -5,6 +5,7 @@
 //! asks who is calling, does one thing with the stores and answers; every rule that can be a pure
 //! function is one, in [`filter`].
 
+mod attempts;
 mod errors;
 mod events;
 pub mod filter;
@@ -68,6 +69,7 @@ pub fn routes(manage: Manage) -> Router {
         )
         .route("/v1/notify/hook/sample", get(samples::by_filter))
         .route("/v1/notify/hook/{id}/sample", get(samples::by_id))
+        .route("/v1/notify/hook/{id}/attempts", get(attempts::list))
         .route("/v1/notify/hook/error", get(errors::list))
         .route("/health", get(async || Json(json!({"status": "ok"}))))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

@@ -3,11 +3,15 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use axum::http::{Method, header};
+use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::{
-    model::{DeadLetter, DeliveryJob, HookId, HookRef, HookStats, OpenCircuit},
-    store::StoredState,
+    clock,
+    model::{
+        AttemptRecord, DeadLetter, DeliveryJob, HookId, HookRef, HookStats, OpenCircuit, Outcome,
+    },
+    store::{Recorded, StoredState},
 };
 use testing::{DOWNTOWN, MIAMI, ROOT, STUDENT, user};
 use uuid::Uuid;
@@ -342,6 +346,97 @@ async fn the_health_of_a_hook_shows_its_circuit() {
 }
 
 #[tokio::test]
+async fn the_newest_attempts_are_listed_without_a_word_of_why_a_target_was_refused() {
+    let function = function().await;
+    function.store(&[hook(1, DOWNTOWN, ADDED, None)]).await;
+    let api = function.api.of(DOWNTOWN);
+    let none = api.get("hook/1/attempts").await.expect(200);
+    assert_eq!((&none["count"], &none["results"]), (&json!(0), &json!([])));
+
+    let now = clock::now();
+    let record = |attempt: u32, outcome| AttemptRecord {
+        delivery_id: Uuid::from_u128(attempt.into()),
+        attempt,
+        at: now - SignedDuration::from_mins(attempt.into()),
+        outcome,
+        ms: attempt * 10,
+        next_attempt_at: None,
+    };
+    let long_ago = AttemptRecord {
+        at: now - SignedDuration::from_hours(8 * 24),
+        ..record(7, Outcome::Answered(500))
+    };
+    let attempts = vec![
+        record(1, Outcome::Answered(204)),
+        AttemptRecord {
+            next_attempt_at: Some("2099-01-01T00:00:00Z".parse().unwrap()),
+            ..record(2, Outcome::Answered(503))
+        },
+        record(3, Outcome::TimedOut),
+        record(4, Outcome::Broken),
+        record(5, Outcome::Unreachable),
+        record(6, Outcome::Refused),
+        long_ago,
+    ];
+    let recorded = Recorded {
+        hook_id: HookId::new(1).unwrap(),
+        calls: 7,
+        last_call_at: now,
+        last_response_code: 204,
+        succeeded: true,
+        failures: 0,
+        attempts,
+    };
+    function
+        .world
+        .stores
+        .states
+        .record(&recorded)
+        .await
+        .unwrap();
+
+    let list = api.get("hook/1/attempts").await.expect(200);
+    assert_eq!(list["count"], 6);
+    let rows = list["results"].as_array().unwrap();
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (
+                row["attempt"].clone(),
+                row["code"].clone(),
+                row["failure"].clone(),
+            )
+        })
+        .collect();
+    let wanted = [
+        (1, json!(204), Value::Null),
+        (2, json!(503), json!("http_status")),
+        (3, Value::Null, json!("timeout")),
+        (4, Value::Null, json!("broken_connection")),
+        (5, Value::Null, json!("unreachable")),
+        (6, Value::Null, json!("unreachable")),
+    ];
+    assert_eq!(
+        shown,
+        wanted.map(|(attempt, code, failure)| (json!(attempt), code, failure))
+    );
+    assert_eq!(
+        rows[1],
+        json!({
+            "at": (now - SignedDuration::from_mins(2)).to_string(),
+            "delivery_id": "00000000-0000-0000-0000-000000000002", "event": ADDED, "attempt": 2,
+            "code": 503, "failure": "http_status", "ms": 20,
+            "next_attempt_at": "2099-01-01T00:00:00Z",
+        })
+    );
+    let page = api
+        .get("hook/1/attempts?limit=2&offset=2")
+        .await
+        .expect(200);
+    assert_eq!(page["results"], json!(rows[2..4]));
+}
+
+#[tokio::test]
 async fn a_foreign_hook_is_answered_like_one_that_is_not_there() {
     let function = function().await;
     function.store(&[hook(8, MIAMI, ADDED, None)]).await;
@@ -358,6 +453,7 @@ async fn a_foreign_hook_is_answered_like_one_that_is_not_there() {
                 "hook/subscribe/9/health",
             ),
             (Method::GET, "hook/8/sample", "hook/9/sample"),
+            (Method::GET, "hook/8/attempts", "hook/9/attempts"),
             (
                 Method::GET,
                 "hook/subscribe/8/secret",
@@ -761,6 +857,7 @@ async fn every_event_file_is_answered_as_its_name_says() {
     }
     statuses.sort();
     let wanted = [
+        ("attempts", 200),
         ("catalog", 200),
         ("delete", 200),
         ("delete-by-filter", 200),
