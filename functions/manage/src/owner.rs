@@ -88,7 +88,12 @@ impl Owner {
 /// The hook with this id, if the principal may have it: its own, or any for a superadmin. A foreign
 /// hook is told apart from a missing one by nothing in the answer.
 pub(crate) fn visible(hook: Option<Hook>, principal: &Principal) -> Option<Hook> {
-    hook.filter(|hook| principal.user.is_superuser || hook.owner == principal.user.username)
+    hook.filter(|hook| owns(principal, &hook.owner))
+}
+
+/// Whether what this user owns is the principal's to manage.
+pub(crate) fn owns(principal: &Principal, owner: &str) -> bool {
+    principal.user.is_superuser || owner == principal.user.username
 }
 
 /// Reads [`visible`]'s hook.

@@ -8,7 +8,7 @@ use axum::{
 use serde_json::{Map, Value, json};
 
 use super::FieldErrors;
-use crate::{auth::AuthError, model::HookId, store::StoreError};
+use crate::{auth::AuthError, model::HookId, redeliver::RedeliverError, store::StoreError};
 
 /// Every error that an endpoint answers with.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,9 @@ pub enum ApiError {
     /// The caller has no hook with this id, on updating: the same words under another status.
     #[error("Hook {0} not found for this user")]
     HookToUpdateNotFound(String),
+    /// The caller has no HookError with this id.
+    #[error("Error {0} not found for this user")]
+    HookErrorNotFound(String),
     /// No hook has the sample that was asked for.
     #[error("No hook found with this filters for sample data")]
     NoSample,
@@ -84,6 +87,12 @@ pub enum ApiError {
     /// Not every delivery could be queued.
     #[error("The event could not be queued, please send it again")]
     NotQueued,
+    /// Not every failed delivery could be queued again.
+    #[error("Not every delivery could be queued, please try again")]
+    NotRedelivered,
+    /// A HookError has more kept with it than could be removed in the time.
+    #[error("Not everything that is kept with the error is deleted yet, please try again")]
+    NotDeleted,
     /// A table is not available, or worse: told to the operator, not to the caller.
     #[error("The service is not available at the moment, please try again")]
     Store(#[source] StoreError),
@@ -92,6 +101,15 @@ pub enum ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<RedeliverError> for ApiError {
+    fn from(error: RedeliverError) -> Self {
+        match error {
+            RedeliverError::NotQueued => Self::NotRedelivered,
+            RedeliverError::Store(error) => Self::Store(error),
+        }
     }
 }
 
@@ -127,6 +145,7 @@ impl ApiError {
             Self::UnknownAcademy(_) => (StatusCode::BAD_REQUEST, "invalid-academy"),
             Self::NotAnAcademy => (StatusCode::BAD_REQUEST, "invalid-academy-token"),
             Self::HookNotFound(_) => (StatusCode::NOT_FOUND, "hook-not-found"),
+            Self::HookErrorNotFound(_) => (StatusCode::NOT_FOUND, "error-not-found"),
             Self::HookToUpdateNotFound(_) | Self::NoSample => {
                 (StatusCode::BAD_REQUEST, "hook-not-found")
             }
@@ -134,6 +153,8 @@ impl ApiError {
             Self::Conflict(_) => (StatusCode::CONFLICT, "hook-changed"),
             Self::EventInProgress(_) => (StatusCode::SERVICE_UNAVAILABLE, "event-in-progress"),
             Self::NotQueued => (StatusCode::SERVICE_UNAVAILABLE, "event-not-queued"),
+            Self::NotRedelivered => (StatusCode::SERVICE_UNAVAILABLE, "deliveries-not-queued"),
+            Self::NotDeleted => (StatusCode::SERVICE_UNAVAILABLE, "error-not-deleted"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "service-unavailable"),
         }
     }

@@ -62,6 +62,19 @@ impl Outcome {
         }
     }
 
+    /// The failure's class, by which programs tell failures apart; `None` for 2xx. Refused and
+    /// unreachable are one class, as they are one message.
+    #[must_use]
+    pub fn failure(self) -> Option<&'static str> {
+        match self {
+            Self::Answered(200..=299) => None,
+            Self::Answered(_) => Some("status"),
+            Self::TimedOut => Some("timeout"),
+            Self::Broken => Some("broken"),
+            Self::Unreachable | Self::Refused => Some("unreachable"),
+        }
+    }
+
     /// The failure in words for the hook's owner. Refused and unreachable read the same: whoever
     /// can subscribe must not learn from this which of our neighbours exist.
     #[must_use]
@@ -102,6 +115,9 @@ mod tests {
 
     #[test]
     fn a_refused_target_reads_like_an_unreachable_one() {
-        assert_eq!(Outcome::Refused.message(), Outcome::Unreachable.message());
+        let [refused, unreachable] = [Outcome::Refused, Outcome::Unreachable];
+        assert_eq!(refused.message(), unreachable.message());
+        assert_eq!(refused.failure(), unreachable.failure());
+        assert_eq!(refused.code(), unreachable.code());
     }
 }

@@ -15,7 +15,7 @@ pub(crate) const EVENT: &str = "assignment.assignment_created";
 
 /// Empty tables, and the server that holds them for as long as this lives.
 pub(crate) struct Tables {
-    _aws: LocalAws,
+    pub(crate) aws: LocalAws,
     pub(crate) stores: Stores,
 }
 
@@ -26,7 +26,7 @@ impl Tables {
         create_tables(&aws.dynamodb(), &names).await.unwrap();
         Self {
             stores: Stores::new(&aws.dynamodb(), &names),
-            _aws: aws,
+            aws,
         }
     }
 
