@@ -6,7 +6,10 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -41,6 +44,7 @@ pub(crate) struct Serve {
     /// What it has printed before it was ready.
     pub(crate) greeting: String,
     rest: Receiver<String>,
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Serve {
@@ -49,9 +53,16 @@ impl Serve {
             .args(["serve", "--addr", "127.0.0.1:0"])
             .args(args)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (lines, errors) = (log.clone(), BufReader::new(child.stderr.take().unwrap()));
+        thread::spawn(move || {
+            for line in errors.lines().map_while(Result::ok) {
+                lines.lock().unwrap().push(line);
+            }
+        });
         let (sender, rest) = channel();
         let output = BufReader::new(child.stdout.take().unwrap());
         thread::spawn(move || {
@@ -74,7 +85,17 @@ impl Serve {
             addr,
             greeting,
             rest,
+            log,
         }
+    }
+
+    /// The delivery ids of the attempts that it has logged.
+    pub(crate) fn attempts(&self) -> Vec<String> {
+        let log = self.log.lock().unwrap();
+        let attempts = log.iter().filter(|line| line.contains("attempted"));
+        let ids = attempts.map(|line| line.split("delivery_id=").nth(1).unwrap());
+        ids.map(|rest| rest.split_whitespace().next().unwrap().to_owned())
+            .collect()
     }
 
     pub(crate) fn in_directory(directory: &Path, args: &[&str]) -> Self {

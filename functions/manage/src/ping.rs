@@ -59,7 +59,7 @@ pub(crate) async fn ping(
     Ok(Json(Pinged { code, ms, failure }))
 }
 
-/// What is missing to whole seconds, and at least one of them.
+/// What is missing to the next whole second.
 fn rest_of_second(elapsed: Duration) -> Duration {
-    Duration::from_secs(elapsed.as_secs() + 1) - elapsed
+    Duration::from_secs(1).saturating_sub(Duration::from_nanos(elapsed.subsec_nanos().into()))
 }

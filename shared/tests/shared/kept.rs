@@ -1,6 +1,6 @@
 //! Failed deliveries: recorded, found, claimed, removed.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, slice, sync::Arc};
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
@@ -282,7 +282,7 @@ async fn a_hook_error_goes_with_what_is_kept_with_it_and_nothing_else_does() {
     record(errors, &[letter(77, 8, 60)]).await;
     errors.delete(&found).await.unwrap();
 
-    assert_eq!(errors.everywhere().await.unwrap(), [other.clone()]);
+    assert_eq!(errors.everywhere().await.unwrap(), slice::from_ref(&other));
     assert_eq!(errors.get(found.error.id).await.unwrap(), None);
     assert!(
         keys(errors, &Kept::OfError(found.clone()), after(99))
