@@ -30,6 +30,10 @@ pub(crate) enum Command {
     User(UserArgs),
     /// Tokens of a deployment.
     Token(TokenArgs),
+    /// Deliveries of a deployment that were given up: list their errors, send them again.
+    Errors(ErrorsArgs),
+    /// The dead-letter queue of a deployment.
+    Dlq(DlqArgs),
 }
 
 #[derive(Debug, Args)]
@@ -64,13 +68,15 @@ pub(crate) struct ServeArgs {
 /// Which deployment a command is for.
 #[derive(Debug, Args)]
 pub(crate) struct Deployment {
-    /// The stack's name; without it the tables are those that the environment names.
+    /// The stack's name; without it the tables and queues are those that the environment names.
     #[arg(
         long,
         value_name = "NAME",
         global = true,
-        long_help = "The stack's name. Without it the tables are those that HOOKS_TABLE, \
-                     HOOK_STATE_TABLE and IDENTITIES_TABLE name. Region, credentials and \
+        long_help = "The stack's name. Without it the tables and queues are those that the \
+                     environment names: HOOKS_TABLE, HOOK_STATE_TABLE and IDENTITIES_TABLE for \
+                     academies, users and tokens, HOOK_ERRORS_TABLE and DELIVERIES_QUEUE_URL for \
+                     errors, DEAD_LETTERS_QUEUE_URL for dead letters. Region, credentials and \
                      AWS_ENDPOINT_URL are those of the AWS CLI."
     )]
     pub(crate) stack: Option<String>,
@@ -154,6 +160,69 @@ pub(crate) enum TokenCommand {
     Revoke {
         /// The digits that `token list` shows.
         id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+An error stands for all deliveries of one owner that were given up on the same event with the same
+message. Each of them is kept for 30 days. When the endpoint is well again:
+
+  academy-hooks errors list --owner downtown-campus --stack academy-hooks
+  academy-hooks errors redeliver 12 --stack academy-hooks")]
+pub(crate) struct ErrorsArgs {
+    #[command(subcommand)]
+    pub(crate) command: ErrorsCommand,
+    #[command(flatten)]
+    pub(crate) deployment: Deployment,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ErrorsCommand {
+    /// List errors, the newest first: id, owner, event, count, hooks, first and last time, message.
+    List {
+        /// Only those of this user's hooks. Without it the whole table is read.
+        #[arg(long, value_name = "NAME")]
+        owner: Option<String>,
+    },
+    /// Send the deliveries that are kept with an error again, until none is left.
+    #[command(after_help = "\
+They keep their ids, begin their retry schedule anew, and go to where their hooks point now; those of
+a hook that is gone are dropped. Interrupt it when you like: what was not sent stays kept, and the
+same command goes on with it. A delivery that fails again is counted in the same error.")]
+    Redeliver {
+        /// The error's id.
+        #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+        id: u64,
+        /// Refuse if the error is not of this user's hooks.
+        #[arg(long, value_name = "NAME")]
+        owner: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DlqArgs {
+    #[command(subcommand)]
+    pub(crate) command: DlqCommand,
+    #[command(flatten)]
+    pub(crate) deployment: Deployment,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DlqCommand {
+    /// Show what is in the dead-letter queue, without taking it away.
+    #[command(after_help = "\
+Dead letters become errors within seconds (`academy-hooks errors list`): what stays in the queue could
+not be recorded, or not be read. The function `errors` tries it again every three minutes, and in
+between nobody can see it: to look at it, disable the function's trigger for as long. Looking adds
+one to how often a message was received, which means nothing in this queue.")]
+    Peek {
+        /// How many messages to show at most.
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+        max: u16,
+        /// Show payloads, too, and the bodies of messages that cannot be read.
+        #[arg(long)]
+        payload: bool,
     },
 }
 

@@ -122,15 +122,17 @@ impl Prepared {
         let sqs = self.aws.sqs();
         let deliveries = Queue::new(sqs.clone(), self.deliveries_url.clone());
         let dead_letters = Queue::new(sqs, self.dead_letters_url.clone());
+        let client = DeliveryClient::new(guard.clone())?;
         let deliver = Deliver {
             stores: self.stores.clone(),
             deliveries: deliveries.clone(),
             dead_letters,
-            client: DeliveryClient::new(guard.clone())?,
+            client: client.clone(),
             schedule,
         };
         let errors = Errors::new(self.stores.errors.clone());
-        let routes = manage::routes(Manage::new(self.stores.clone(), guard))
+        let manage = Manage::new(self.stores.clone(), guard, client, deliveries.clone());
+        let routes = manage::routes(manage)
             .merge(ingest::routes(Ingest::new(self.stores.clone(), deliveries)));
         let router = http::finish(routes);
 

@@ -6,8 +6,10 @@
 
 mod args;
 mod bundle;
+mod dead_letters;
 mod demo;
 mod fixtures;
+mod hook_errors;
 mod operator;
 mod receiver;
 mod serve;
@@ -35,5 +37,7 @@ async fn main() -> Result<()> {
         Command::Academy(args) => operator::academy(args).await,
         Command::User(args) => operator::user(args).await,
         Command::Token(args) => operator::token(args).await,
+        Command::Errors(args) => hook_errors::run(args).await,
+        Command::Dlq(args) => dead_letters::run(args).await,
     }
 }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use aws_config::SdkConfig;
 use shared::{
-    aws, clock, config,
+    aws, clock,
+    config::{self, ConfigError},
     model::{Academy, Scope, User},
     store::{StoredToken, Stores, TableNames, TokenDigest},
 };
@@ -26,18 +28,48 @@ pub(crate) fn random_token() -> String {
         })
 }
 
+/// What is missing when nothing says which deployment is meant.
+pub(crate) const WHICH: &str =
+    "which deployment? Name it with --stack, or its tables and queues by environment";
+
+/// The tables of the people who may use a deployment, and of what they have.
 async fn stores(deployment: &Deployment) -> Result<Stores> {
+    let needed = [
+        config::HOOKS_TABLE,
+        config::HOOK_STATE_TABLE,
+        config::IDENTITIES_TABLE,
+    ];
+    open(deployment, &needed, &aws::sdk_config().await)
+}
+
+/// The tables of a deployment, of which these must be known.
+pub(crate) fn open(
+    deployment: &Deployment,
+    needed: &[&'static str],
+    aws: &SdkConfig,
+) -> Result<Stores> {
     let names = match &deployment.stack {
         Some(stack) => TableNames::of_stack(stack),
-        None => config::tables(&[
-            config::HOOKS_TABLE,
-            config::HOOK_STATE_TABLE,
-            config::IDENTITIES_TABLE,
-        ])
-        .context("which deployment? Name it with --stack, or its tables by environment")?,
+        None => config::tables(needed).context(WHICH)?,
     };
-    let dynamodb = aws_sdk_dynamodb::Client::new(&aws::sdk_config().await);
-    Ok(Stores::new(&dynamodb, &names))
+    Ok(Stores::new(&aws_sdk_dynamodb::Client::new(aws), &names))
+}
+
+/// The URL of a deployment's queue: of the stack's that is called so, or the one that `environment`
+/// says.
+pub(crate) async fn queue_url(
+    deployment: &Deployment,
+    name: &str,
+    environment: impl FnOnce() -> Result<String, ConfigError>,
+    sqs: &aws_sdk_sqs::Client,
+) -> Result<String> {
+    let Some(stack) = &deployment.stack else {
+        return environment().context(WHICH);
+    };
+    let name = format!("{stack}-{name}");
+    let found = sqs.get_queue_url().queue_name(&name).send().await;
+    let found = found.with_context(|| format!("the queue {name} cannot be found"))?;
+    found.queue_url.context("a queue has no URL")
 }
 
 pub(crate) async fn academy(args: AcademyArgs) -> Result<()> {

@@ -1,7 +1,7 @@
 //! What the four functions of academy-hooks share.
 //!
 //! The layers, each importing only those to its left:
-//! `model ← catalog ← {store, queue, deliver} ← {auth, http}`, then the functions. The three in the
+//! `model ← catalog ← {store, queue, deliver} ← {auth, http, redeliver}`, then the functions. The three in the
 //! braces never import each other. [`config`] is the only reader of the environment and [`clock`] the
 //! only reader of the time; everything else has both passed in.
 
@@ -14,5 +14,6 @@ pub mod deliver;
 pub mod http;
 pub mod model;
 pub mod queue;
+pub mod redeliver;
 pub mod store;
 pub mod telemetry;

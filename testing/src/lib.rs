@@ -22,6 +22,7 @@ use serde_json::Value;
 use shared::{
     clock,
     model::{Academy, Hook, User},
+    queue::Queue,
     store::{StoredToken, Stores, TableNames, TokenDigest, create_tables},
 };
 use tower::ServiceExt;
@@ -63,6 +64,13 @@ impl World {
             world.add(&user(name), &token_of(name), None).await;
         }
         world
+    }
+
+    /// A new queue.
+    pub async fn queue(&self, name: &str) -> Queue {
+        let sqs = self.aws.sqs();
+        let created = sqs.create_queue().queue_name(name).send().await;
+        Queue::new(sqs, created.unwrap().queue_url.unwrap())
     }
 
     /// Stores a user and a token of it.

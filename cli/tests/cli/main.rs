@@ -9,4 +9,5 @@
 mod demo;
 mod operator;
 mod process;
+mod repair;
 mod serve;

@@ -7,7 +7,10 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -44,11 +47,12 @@ pub(crate) struct Serve {
     /// What it has printed before it was ready.
     pub(crate) greeting: String,
     rest: Receiver<String>,
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Serve {
     pub(crate) fn start(args: &[&str]) -> Self {
-        Self::spawn(command().args(SERVE).args(args).stderr(Stdio::null()))
+        Self::spawn(command().args(SERVE).args(args).stderr(Stdio::piped()))
     }
 
     /// A start at which these levels are logged into a file.
@@ -60,6 +64,15 @@ impl Serve {
 
     fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        if let Some(errors) = child.stderr.take() {
+            let lines = log.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                    lines.lock().unwrap().push(line);
+                }
+            });
+        }
         let (sender, rest) = channel();
         let output = BufReader::new(child.stdout.take().unwrap());
         thread::spawn(move || {
@@ -82,7 +95,17 @@ impl Serve {
             addr,
             greeting,
             rest,
+            log,
         }
+    }
+
+    /// The delivery ids of the attempts that it has logged.
+    pub(crate) fn attempts(&self) -> Vec<String> {
+        let log = self.log.lock().unwrap();
+        let attempts = log.iter().filter(|line| line.contains("attempted"));
+        let ids = attempts.map(|line| line.split("delivery_id=").nth(1).unwrap());
+        ids.map(|rest| rest.split_whitespace().next().unwrap().to_owned())
+            .collect()
     }
 
     pub(crate) fn in_directory(directory: &Path, args: &[&str]) -> Self {

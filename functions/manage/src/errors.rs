@@ -16,10 +16,11 @@ pub(crate) async fn list(
     links: PageLinks,
 ) -> Result<Response, ApiError> {
     let stores = &manage.stores;
-    let mut found = match Owner::listed(&principal, &params, &stores.identities).await? {
+    let found = match Owner::listed(&principal, &params, &stores.identities).await? {
         Owner::Everybody => stores.errors.everywhere().await?,
         Owner::User { username, .. } => stores.errors.of_owner(&username).await?,
     };
+    let mut found: Vec<_> = found.into_iter().map(|found| found.error).collect();
     found.retain(|error| wanted(error, &params));
     found.sort_by_key(|error| std::cmp::Reverse((error.created_at, error.id)));
     let page = Page::of(&params);

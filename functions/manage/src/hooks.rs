@@ -153,7 +153,7 @@ pub(crate) async fn update(
             .await?
             .ok_or_else(not_found)?;
     }
-    Err(ApiError::Conflict(hook.id))
+    Err(ApiError::Conflict(path.number))
 }
 
 /// `DELETE hook/subscribe/{id}`.
@@ -172,7 +172,7 @@ pub(crate) async fn delete(
             return Ok(unsubscribed(1));
         }
     }
-    Err(path.id.map_or(ApiError::UnknownPath, ApiError::Conflict))
+    Err(ApiError::Conflict(path.number))
 }
 
 /// `DELETE hook/subscribe?…`.

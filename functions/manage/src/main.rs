@@ -3,7 +3,8 @@
 use manage::Manage;
 use shared::{
     aws, config,
-    deliver::guard::AddressGuard,
+    deliver::{client::DeliveryClient, guard::AddressGuard},
+    queue::Queue,
     store::Stores,
     telemetry::{self, Format},
 };
@@ -17,8 +18,14 @@ async fn main() -> Result<(), lambda_http::Error> {
         config::HOOK_ERRORS_TABLE,
         config::IDENTITIES_TABLE,
     ])?;
+    let deliveries_url = config::deliveries_queue()?;
     let guard = AddressGuard::new(config::allow_targets()?);
-    let dynamodb = aws_sdk_dynamodb::Client::new(&aws::sdk_config().await);
-    let manage = Manage::new(Stores::new(&dynamodb, &tables), guard);
-    lambda_http::run(manage::service(manage)).await
+    let client = DeliveryClient::new(guard.clone())?;
+    let aws = aws::sdk_config().await;
+    let stores = Stores::new(&aws_sdk_dynamodb::Client::new(&aws), &tables);
+    let deliveries = Queue::new(aws_sdk_sqs::Client::new(&aws), deliveries_url);
+    lambda_http::run(manage::service(Manage::new(
+        stores, guard, client, deliveries,
+    )))
+    .await
 }

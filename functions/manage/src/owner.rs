@@ -7,7 +7,7 @@
 use shared::{
     http::{ApiError, HookPath, Params},
     model::{Hook, HookId, Principal, Scope},
-    store::{Hooks, Identities, StoredState},
+    store::{Hooks, Identities, SignedHook, StoredState},
 };
 
 /// Whose records.
@@ -88,12 +88,12 @@ impl Owner {
 /// The hook with this id, if the principal may have it: its own, or any for a superadmin. A foreign
 /// hook is told apart from a missing one by nothing in the answer.
 pub(crate) fn visible(hook: Option<Hook>, principal: &Principal) -> Option<Hook> {
-    hook.filter(|hook| may_have(principal, hook))
+    hook.filter(|hook| owns(principal, &hook.owner))
 }
 
-/// What [`visible`] asks of a hook that is there.
-pub(crate) fn may_have(principal: &Principal, hook: &Hook) -> bool {
-    principal.user.is_superuser || hook.owner == principal.user.username
+/// Whether what this user owns is the principal's to manage.
+pub(crate) fn owns(principal: &Principal, owner: &str) -> bool {
+    principal.user.is_superuser || owner == principal.user.username
 }
 
 /// Reads [`visible`]'s hook.
@@ -121,5 +121,20 @@ pub(crate) async fn find_with_state(
     let (hook, state) = found.unzip();
     visible(hook, principal)
         .zip(state)
+        .ok_or_else(|| ApiError::HookNotFound(path.number.clone()))
+}
+
+/// Reads [`visible`]'s hook with its secrets. Not there: a 404.
+pub(crate) async fn find_signed(
+    hooks: &Hooks,
+    path: &HookPath,
+    principal: &Principal,
+) -> Result<SignedHook, ApiError> {
+    let found = match path.id {
+        None => None,
+        Some(id) => hooks.get_signed(id).await?,
+    };
+    found
+        .filter(|found| owns(principal, &found.hook.owner))
         .ok_or_else(|| ApiError::HookNotFound(path.number.clone()))
 }

@@ -71,14 +71,25 @@ fn known_events(list: &str) -> Result<Vec<&'static CatalogEvent>, ApiError> {
 }
 
 fn sample(state: Option<&StoredState>, event: &str) -> Result<Response, ApiError> {
+    payload(state, event).map(json)
+}
+
+/// What a delivery of a hook looks like: its newest stored payload, else the event's example.
+pub(crate) fn payload(state: Option<&StoredState>, event: &str) -> Result<String, ApiError> {
     match state.and_then(StoredState::sample) {
-        Some(sample) => Ok(axum::Json(sample).into_response()),
-        None => catalog::find(event).map(example).ok_or(ApiError::NoSample),
+        Some(sample) => Ok(sample.to_string()),
+        None => catalog::find(event)
+            .map(|event| event.example().to_owned())
+            .ok_or(ApiError::NoSample),
     }
 }
 
 /// An event's example, with its numbers spelt as in the document.
 fn example(event: &'static CatalogEvent) -> Response {
+    json(event.example().to_owned())
+}
+
+fn json(text: String) -> Response {
     let json = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, json)], event.example()).into_response()
+    ([(header::CONTENT_TYPE, json)], text).into_response()
 }

@@ -62,13 +62,8 @@ impl Manage {
         change: impl Fn(&Secrets) -> Result<Option<Secrets>, ApiError>,
     ) -> Result<Secrets, ApiError> {
         let hooks = &self.stores.hooks;
-        let not_found = || ApiError::HookNotFound(path.number.clone());
-        let id = path.id.ok_or_else(not_found)?;
         for _ in 0..5 {
-            let found = hooks.get_signed(id).await?;
-            let found = found
-                .filter(|found| owner::may_have(principal, &found.hook))
-                .ok_or_else(not_found)?;
+            let found = owner::find_signed(hooks, path, principal).await?;
             let new = match &found.secrets {
                 None => Secrets::first(random()?),
                 Some(secrets) => match change(secrets)? {
@@ -80,7 +75,7 @@ impl Manage {
                 return Ok(new);
             }
         }
-        Err(ApiError::Conflict(id))
+        Err(ApiError::Conflict(path.number.clone()))
     }
 }
 

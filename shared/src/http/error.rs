@@ -8,7 +8,7 @@ use axum::{
 use serde_json::{Map, Value, json};
 
 use super::FieldErrors;
-use crate::{auth::AuthError, model::HookId, store::StoreError};
+use crate::{auth::AuthError, redeliver::RedeliverError, store::StoreError};
 
 /// Every error that an endpoint answers with.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,9 @@ pub enum ApiError {
     /// The caller has no hook with this id, on updating: the same words under another status.
     #[error("Hook {0} not found for this user")]
     HookToUpdateNotFound(String),
+    /// The caller has no HookError with this id.
+    #[error("Error {0} not found for this user")]
+    HookErrorNotFound(String),
     /// No hook has the sample that was asked for.
     #[error("No hook found with this filters for sample data")]
     NoSample,
@@ -77,7 +80,7 @@ pub enum ApiError {
     SampleWithoutFilter,
     /// A hook changed while it was being changed.
     #[error("Hook {0} is being changed by another request, please try again")]
-    Conflict(HookId),
+    Conflict(String),
     /// A hook's secret was replaced so often that one more would be too many at the same time.
     #[error("Hook {0} has had too many secrets in the last 24 hours, please try again later")]
     TooManySecrets(String),
@@ -87,6 +90,12 @@ pub enum ApiError {
     /// Not every delivery could be queued.
     #[error("The event could not be queued, please send it again")]
     NotQueued,
+    /// Not every failed delivery could be queued again.
+    #[error("Not every delivery could be queued, please try again")]
+    NotRedelivered,
+    /// A HookError has more kept with it than could be removed in the time.
+    #[error("Not everything that is kept with the error is deleted yet, please try again")]
+    NotDeleted,
     /// A table is not available, or worse: told to the operator, not to the caller.
     #[error("The service is not available at the moment, please try again")]
     Store(#[source] StoreError),
@@ -95,6 +104,15 @@ pub enum ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<RedeliverError> for ApiError {
+    fn from(error: RedeliverError) -> Self {
+        match error {
+            RedeliverError::NotQueued => Self::NotRedelivered,
+            RedeliverError::Store(error) => Self::Store(error),
+        }
     }
 }
 
@@ -130,6 +148,7 @@ impl ApiError {
             Self::UnknownAcademy(_) => (StatusCode::BAD_REQUEST, "invalid-academy"),
             Self::NotAnAcademy => (StatusCode::BAD_REQUEST, "invalid-academy-token"),
             Self::HookNotFound(_) => (StatusCode::NOT_FOUND, "hook-not-found"),
+            Self::HookErrorNotFound(_) => (StatusCode::NOT_FOUND, "error-not-found"),
             Self::HookToUpdateNotFound(_) | Self::NoSample => {
                 (StatusCode::BAD_REQUEST, "hook-not-found")
             }
@@ -138,6 +157,8 @@ impl ApiError {
             Self::TooManySecrets(_) => (StatusCode::CONFLICT, "too-many-secrets"),
             Self::EventInProgress(_) => (StatusCode::SERVICE_UNAVAILABLE, "event-in-progress"),
             Self::NotQueued => (StatusCode::SERVICE_UNAVAILABLE, "event-not-queued"),
+            Self::NotRedelivered => (StatusCode::SERVICE_UNAVAILABLE, "deliveries-not-queued"),
+            Self::NotDeleted => (StatusCode::SERVICE_UNAVAILABLE, "error-not-deleted"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "service-unavailable"),
         }
     }

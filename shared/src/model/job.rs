@@ -51,7 +51,8 @@ pub struct DeliveryJob {
     pub attempt: u32,
     /// The attempt is not to be made before this time.
     pub not_before: Timestamp,
-    /// When the publisher was answered 202.
+    /// When the publisher was answered 202, or, for a delivery that was given up and asked for again,
+    /// when that was: its schedule, and the time that it may wait for an open circuit, begin here.
     pub accepted_at: Timestamp,
     /// The request body, byte for byte.
     pub payload: Arc<RawValue>,

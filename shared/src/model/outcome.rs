@@ -119,5 +119,6 @@ mod tests {
     fn a_refused_target_reads_like_an_unreachable_one() {
         assert_eq!(Outcome::Refused.message(), Outcome::Unreachable.message());
         assert_eq!(Outcome::Refused.failure(), Outcome::Unreachable.failure());
+        assert_eq!(Outcome::Refused.code(), Outcome::Unreachable.code());
     }
 }

@@ -1,9 +1,9 @@
 //! The table `hook_errors`: what was given up, for its owner to see.
 //!
 //! Deliveries of one owner that failed on the same event with the same message are one HookError.
-//! Beside it each failed delivery is kept whole for 30 days, so that it can be sent again. The two
-//! are written in one transaction under the delivery's id: a dead letter that the queue hands out
-//! twice is counted once.
+//! Beside it each failed delivery is kept whole for 30 days, so that it can be sent again (how, is
+//! told in `kept.rs`). The two are written in one transaction under the delivery's id: a dead letter
+//! that the queue hands out twice is counted once.
 
 use std::time::Duration;
 
@@ -14,8 +14,10 @@ use aws_sdk_dynamodb::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Item, StoreError, Transaction, count_up, failed, keys, transacted, while_contended};
-use crate::model::{DeadLetter, HookError, HookId};
+use super::{
+    Item, StoreError, Transaction, count_up, failed, keys, transacted, while_contended, written,
+};
+use crate::model::{DeadLetter, DeliveryJob, HookError, HookId};
 
 /// How long a failed delivery is kept.
 const KEPT: Duration = Duration::from_hours(30 * 24);
@@ -24,6 +26,10 @@ const KEPT: Duration = Duration::from_hours(30 * 24);
 struct FailedDeliveryItem<'a> {
     owner: &'a str,
     error: String,
+    /// With the next one, the key of an index.
+    hook_id: HookId,
+    /// Milliseconds since 1970: `failed_at` as a key, which has to be in order.
+    failed_ms: i64,
     /// The delivery as it would be queued, as JSON text: its payload keeps every byte.
     job: String,
     message: &'a str,
@@ -36,6 +42,7 @@ struct FailedDeliveryItem<'a> {
 /// A stored HookError. Its hooks are a set of the table's own, so that adding one is one write.
 #[derive(Deserialize)]
 struct HookErrorItem {
+    owner: String,
     id: u64,
     message: String,
     event: String,
@@ -45,11 +52,20 @@ struct HookErrorItem {
     updated_at: Timestamp,
 }
 
+/// A HookError and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedError {
+    /// The owner of its hooks.
+    pub owner: String,
+    /// What its owner sees.
+    pub error: HookError,
+}
+
 /// The table.
 #[derive(Clone, Debug)]
 pub struct HookErrors {
-    client: Client,
-    table: String,
+    pub(super) client: Client,
+    pub(super) table: String,
 }
 
 impl HookErrors {
@@ -57,7 +73,8 @@ impl HookErrors {
         Self { client, table }
     }
 
-    /// Records a dead letter: once, however often it is recorded.
+    /// Records a dead letter: once, however often it is recorded. A delivery that was sent again and
+    /// failed again is recorded again.
     pub async fn record(&self, letter: &DeadLetter, now: Timestamp) -> Result<(), StoreError> {
         const RECORD: &str = "record a HookError";
         let kept = TransactWriteItem::builder()
@@ -90,6 +107,8 @@ impl HookErrors {
         let item = FailedDeliveryItem {
             owner: &job.hook.owner,
             error: keys::failed_delivery(&job.event, &letter.message, job.delivery_id),
+            hook_id: job.hook.id,
+            failed_ms: letter.failed_at.as_millisecond(),
             job: serde_json::to_string(job)?,
             message: &letter.message,
             status: letter.status,
@@ -99,8 +118,11 @@ impl HookErrors {
         Ok(Put::builder()
             .table_name(&self.table)
             .set_item(Some(serde_dynamo::to_item(item)?))
-            .condition_expression("attribute_not_exists(#error)")
+            // It is there already when this letter has been recorded, but also when the delivery was
+            // sent again and has failed before it could be removed: then this is a newer failure.
+            .condition_expression("attribute_not_exists(#error) OR sent_again_ms <= :accepted_ms")
             .expression_attribute_names("#error", "error")
+            .expression_attribute_values(":accepted_ms", accepted_ms(job))
             .build()?)
     }
 
@@ -148,7 +170,7 @@ impl HookErrors {
     }
 
     /// The HookErrors of an owner.
-    pub async fn of_owner(&self, owner: &str) -> Result<Vec<HookError>, StoreError> {
+    pub async fn of_owner(&self, owner: &str) -> Result<Vec<OwnedError>, StoreError> {
         let items: Vec<Item> = self
             .client
             .query()
@@ -165,11 +187,11 @@ impl HookErrors {
             .try_collect()
             .await
             .map_err(failed("query HookErrors"))?;
-        items.into_iter().map(hook_error).collect()
+        items.into_iter().map(owned_error).collect()
     }
 
     /// Every HookError there is: a scan, for superadmins.
-    pub async fn everywhere(&self) -> Result<Vec<HookError>, StoreError> {
+    pub async fn everywhere(&self) -> Result<Vec<OwnedError>, StoreError> {
         let items: Vec<Item> = self
             .client
             .scan()
@@ -183,7 +205,69 @@ impl HookErrors {
             .try_collect()
             .await
             .map_err(failed("scan the HookErrors"))?;
-        items.into_iter().map(hook_error).collect()
+        items.into_iter().map(owned_error).collect()
+    }
+
+    /// The HookError with this id. It is found by an index: one that was made a moment ago may not be
+    /// there yet.
+    pub async fn get(&self, id: u64) -> Result<Option<OwnedError>, StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(keys::ERRORS_BY_ID)
+            .key_condition_expression("id = :id")
+            .expression_attribute_values(":id", AttributeValue::N(id.to_string()))
+            .send()
+            .await
+            .map_err(failed("find a HookError"))?;
+        let Some(mut key) = answer.items.unwrap_or_default().pop() else {
+            return Ok(None);
+        };
+        key.retain(|name, _| name != "id");
+        self.at(key).await
+    }
+
+    /// The HookError with this key, as of now.
+    async fn at(&self, key: Item) -> Result<Option<OwnedError>, StoreError> {
+        let request = self.client.get_item().table_name(&self.table);
+        let answer = request
+            .set_key(Some(key))
+            .consistent_read(true)
+            .send()
+            .await;
+        let item = answer.map_err(failed("read a HookError"))?.item;
+        item.map(owned_error).transpose()
+    }
+
+    /// Removes a HookError and the deliveries that are kept with it, those that fail in the meantime
+    /// as well. Interrupted, it leaves the HookError, which can be removed again.
+    pub async fn delete(&self, found: &OwnedError) -> Result<(), StoreError> {
+        const DELETE: &str = "delete a HookError";
+        let key = key_of(found);
+        let mut count = found.error.count;
+        loop {
+            self.remove_kept(found).await?;
+            let request = self
+                .client
+                .delete_item()
+                .table_name(&self.table)
+                .set_key(Some(key.clone()))
+                .condition_expression("id = :id AND #count = :count")
+                .expression_attribute_names("#count", "count")
+                .expression_attribute_values(":id", AttributeValue::N(found.error.id.to_string()))
+                .expression_attribute_values(":count", AttributeValue::N(count.to_string()));
+            let deleted =
+                while_contended(|| async { written(DELETE, request.clone().send().await) });
+            if deleted.await?.is_some() {
+                return Ok(());
+            }
+            // Another delivery has failed, and is kept, since the count was read.
+            match self.at(key.clone()).await? {
+                Some(now) if now.error.id == found.error.id => count = now.error.count,
+                _ => return Ok(()),
+            }
+        }
     }
 }
 
@@ -191,11 +275,25 @@ fn prefix() -> AttributeValue {
     AttributeValue::S(keys::ERROR_PREFIX.to_owned())
 }
 
-fn hook_error(item: Item) -> Result<HookError, StoreError> {
+/// When a delivery was accepted, or asked for again.
+fn accepted_ms(job: &DeliveryJob) -> AttributeValue {
+    AttributeValue::N(job.accepted_at.as_millisecond().to_string())
+}
+
+fn key_of(found: &OwnedError) -> Item {
+    let OwnedError { owner, error } = found;
+    let sort_key = keys::error(&error.event, &error.message);
+    Item::from([
+        ("owner".to_owned(), AttributeValue::S(owner.clone())),
+        ("error".to_owned(), AttributeValue::S(sort_key)),
+    ])
+}
+
+fn owned_error(item: Item) -> Result<OwnedError, StoreError> {
     let item: HookErrorItem = serde_dynamo::from_item(item)?;
     let mut hooks = item.hooks;
     hooks.sort_unstable();
-    Ok(HookError {
+    let error = HookError {
         id: item.id,
         message: item.message,
         event: item.event,
@@ -204,5 +302,9 @@ fn hook_error(item: Item) -> Result<HookError, StoreError> {
         // A dead letter may be recorded after one that failed later.
         created_at: item.created_at.min(item.updated_at),
         updated_at: item.created_at.max(item.updated_at),
+    };
+    Ok(OwnedError {
+        owner: item.owner,
+        error,
     })
 }

@@ -49,8 +49,20 @@ pub(super) fn error(event: &str, message: &str) -> String {
 
 /// The sort key of a failed delivery, beside its HookError's.
 pub(super) fn failed_delivery(event: &str, message: &str, delivery_id: Uuid) -> String {
-    format!("delivery#{}#{delivery_id}", error_group(event, message))
+    format!("{}{delivery_id}", failed_deliveries(event, message))
 }
+
+/// What the sort keys of all failed deliveries of a HookError begin with.
+pub(super) fn failed_deliveries(event: &str, message: &str) -> String {
+    format!("delivery#{}#", error_group(event, message))
+}
+
+/// The index that finds a HookError by its id. Failed deliveries have none.
+pub(super) const ERRORS_BY_ID: &str = "by_id";
+
+/// The index that finds a hook's failed deliveries by the time of their failure. HookErrors have no
+/// hook of their own.
+pub(super) const KEPT_BY_HOOK: &str = "by_hook";
 
 /// The partition and sort key of the counter that numbers HookErrors: `#` begins no owner's name.
 pub(super) const ERROR_COUNTER: (&str, &str) = ("#counter", "error");

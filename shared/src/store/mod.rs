@@ -7,6 +7,7 @@ mod hook_errors;
 mod hook_state;
 mod hooks;
 mod identities;
+mod kept;
 mod keys;
 mod tables;
 
@@ -22,10 +23,11 @@ use aws_sdk_dynamodb::{
 use crate::model::{InvalidSecret, NoRandomness};
 
 pub use claims::{Claim, Claims};
-pub use hook_errors::HookErrors;
+pub use hook_errors::{HookErrors, OwnedError};
 pub use hook_state::{HookStates, Recorded, StoredState};
 pub use hooks::{Hooks, SignedHook};
 pub use identities::{Identities, StoredToken, TokenDigest};
+pub use kept::{ClaimedDelivery, Kept, KeptKey, KeptPages};
 pub use tables::{TableNames, create_tables};
 
 type Item = std::collections::HashMap<String, AttributeValue>;

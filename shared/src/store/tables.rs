@@ -4,12 +4,13 @@ use aws_sdk_dynamodb::{
     Client,
     operation::create_table::CreateTableError,
     types::{
-        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-        TimeToLiveSpecification,
+        AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
+        GlobalSecondaryIndexUpdate, KeySchemaElement, KeyType, Projection, ProjectionType,
+        ScalarAttributeType, TimeToLiveSpecification,
     },
 };
 
-use super::{StoreError, failed};
+use super::{StoreError, failed, keys};
 
 /// The names of a deployment's tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +41,14 @@ impl TableNames {
     }
 }
 
+/// The names and types of a key's attributes: the partition's, then perhaps the sort key's.
+type Keys = &'static [(&'static str, ScalarAttributeType)];
+
 struct Layout<'a> {
     table: &'a str,
-    keys: &'static [(&'static str, ScalarAttributeType)],
+    keys: Keys,
+    /// By name. Each holds the keys of the table's items and nothing else of them.
+    indexes: &'static [(&'static str, Keys)],
     expires: bool,
 }
 
@@ -55,26 +61,34 @@ pub async fn create_tables(client: &Client, names: &TableNames) -> Result<(), St
         Layout {
             table: &names.hooks,
             keys: &[("academy", S), ("event_hook", S)],
+            indexes: &[],
             expires: false,
         },
         Layout {
             table: &names.hook_state,
             keys: &[("hook_id", N)],
+            indexes: &[],
             expires: false,
         },
         Layout {
             table: &names.hook_errors,
             keys: &[("owner", S), ("error", S)],
+            indexes: &[
+                (keys::ERRORS_BY_ID, &[("id", N)]),
+                (keys::KEPT_BY_HOOK, &[("hook_id", N), ("failed_ms", N)]),
+            ],
             expires: true,
         },
         Layout {
             table: &names.identities,
             keys: &[("identity", S)],
+            indexes: &[],
             expires: false,
         },
         Layout {
             table: &names.claims,
             keys: &[("publisher", S), ("event_id", S)],
+            indexes: &[],
             expires: true,
         },
     ];
@@ -88,21 +102,20 @@ async fn create(client: &Client, layout: &Layout<'_>) -> Result<(), StoreError> 
     let mut request = client
         .create_table()
         .table_name(layout.table)
-        .billing_mode(BillingMode::PayPerRequest);
-    for ((name, kind), role) in layout.keys.iter().zip([KeyType::Hash, KeyType::Range]) {
-        request = request
-            .attribute_definitions(
-                AttributeDefinition::builder()
-                    .attribute_name(*name)
-                    .attribute_type(kind.clone())
-                    .build()?,
-            )
-            .key_schema(
-                KeySchemaElement::builder()
-                    .attribute_name(*name)
-                    .key_type(role)
-                    .build()?,
-            );
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_key_schema(Some(schema(layout.keys)?));
+    for key in layout.keys {
+        request = request.attribute_definitions(definition(key)?);
+    }
+    for (name, keys) in layout.indexes {
+        for key in *keys {
+            request = request.attribute_definitions(definition(key)?);
+        }
+        let index = GlobalSecondaryIndex::builder()
+            .index_name(*name)
+            .set_key_schema(Some(schema(keys)?))
+            .projection(keys_only());
+        request = request.global_secondary_indexes(index.build()?);
     }
     match request.send().await {
         Err(error)
@@ -110,7 +123,7 @@ async fn create(client: &Client, layout: &Layout<'_>) -> Result<(), StoreError> 
                 .as_service_error()
                 .is_some_and(CreateTableError::is_resource_in_use_exception) =>
         {
-            return Ok(());
+            return add_indexes(client, layout).await;
         }
         result => result.map_err(failed("create a table"))?,
     };
@@ -129,4 +142,61 @@ async fn create(client: &Client, layout: &Layout<'_>) -> Result<(), StoreError> 
             .map_err(failed("set a table's time to live"))?;
     }
     Ok(())
+}
+
+/// Gives a table that is there the indexes that it was made without, by an older release.
+async fn add_indexes(client: &Client, layout: &Layout<'_>) -> Result<(), StoreError> {
+    if layout.indexes.is_empty() {
+        return Ok(());
+    }
+    let request = client.describe_table().table_name(layout.table);
+    let table = request.send().await.map_err(failed("describe a table"))?;
+    let present = table
+        .table
+        .map(|table| table.global_secondary_indexes.unwrap_or_default())
+        .unwrap_or_default();
+    let missing = layout.indexes.iter().filter(|(name, _)| {
+        !present
+            .iter()
+            .any(|index| index.index_name() == Some(*name))
+    });
+    for (name, keys) in missing {
+        let action = CreateGlobalSecondaryIndexAction::builder()
+            .index_name(*name)
+            .set_key_schema(Some(schema(keys)?))
+            .projection(keys_only())
+            .build()?;
+        let update = GlobalSecondaryIndexUpdate::builder().create(action).build();
+        let mut request = client
+            .update_table()
+            .table_name(layout.table)
+            .global_secondary_index_updates(update);
+        for key in layout.keys.iter().chain(*keys) {
+            request = request.attribute_definitions(definition(key)?);
+        }
+        request.send().await.map_err(failed("index a table"))?;
+    }
+    Ok(())
+}
+
+fn schema(keys: Keys) -> Result<Vec<KeySchemaElement>, StoreError> {
+    let element = |((name, _), role): (&(&str, _), KeyType)| {
+        let element = KeySchemaElement::builder().attribute_name(*name);
+        Ok(element.key_type(role).build()?)
+    };
+    let roles = [KeyType::Hash, KeyType::Range];
+    keys.iter().zip(roles).map(element).collect()
+}
+
+fn definition(
+    (name, kind): &(&str, ScalarAttributeType),
+) -> Result<AttributeDefinition, StoreError> {
+    let definition = AttributeDefinition::builder().attribute_name(*name);
+    Ok(definition.attribute_type(kind.clone()).build()?)
+}
+
+fn keys_only() -> Projection {
+    Projection::builder()
+        .projection_type(ProjectionType::KeysOnly)
+        .build()
 }

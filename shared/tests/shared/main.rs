@@ -11,6 +11,8 @@ mod claims;
 mod delivery_client;
 mod hooks;
 mod identities;
+mod kept;
+mod redeliver;
 mod secrets;
 mod states;
 mod tables;

@@ -8,7 +8,7 @@ use std::{
     sync::LazyLock,
 };
 
-use aws_sdk_dynamodb::types::TableDescription;
+use aws_sdk_dynamodb::types::{KeySchemaElement, TableDescription};
 use emulator::{LocalAws, Storage};
 use shared::{
     config,
@@ -65,8 +65,11 @@ fn resources(kind: &str) -> Vec<&'static str> {
     names.collect()
 }
 
-/// What a table is: its name, its keys (with their role and type), what tells when its items end.
-type Table = (String, Vec<(String, String, String)>, Option<String>);
+/// A key's attributes, with their roles and types.
+type Keys = Vec<(String, String, String)>;
+
+/// What a table is: its name, its keys, its indexes, what tells when its items end.
+type Table = (String, Keys, BTreeMap<String, Keys>, Option<String>);
 
 fn table_of_template(resource: &str) -> Table {
     let table = properties(resource);
@@ -79,42 +82,69 @@ fn table_of_template(resource: &str) -> Table {
             (text(name), text(kind))
         })
         .collect();
-    let schema = table["KeySchema"].as_vec().unwrap();
-    // DynamoDB takes no definition of an attribute that is no key.
-    assert_eq!(types.len(), schema.len(), "{resource}");
-    let keys = schema.iter().map(|key| {
-        let name = text(&key["AttributeName"]);
-        let kind = types[name].to_owned();
-        (name.to_owned(), text(&key["KeyType"]).to_owned(), kind)
+    let keys_of = |described: &Yaml| -> Keys {
+        let schema = described["KeySchema"].as_vec().unwrap().iter();
+        let keys = schema.map(|key| {
+            let name = text(&key["AttributeName"]);
+            let kind = types[name].to_owned();
+            (name.to_owned(), text(&key["KeyType"]).to_owned(), kind)
+        });
+        keys.collect()
+    };
+    let indexes = table["GlobalSecondaryIndexes"]
+        .as_vec()
+        .into_iter()
+        .flatten();
+    let indexes = indexes.map(|index| {
+        let projected = text(&index["Projection"]["ProjectionType"]);
+        assert_eq!(projected, "KEYS_ONLY", "{resource}");
+        (text(&index["IndexName"]).to_owned(), keys_of(index))
     });
+    let (keys, indexes) = (keys_of(table), indexes.collect::<BTreeMap<_, _>>());
+    // DynamoDB takes no definition of an attribute that is no key.
+    let used: BTreeSet<&str> = [&keys]
+        .into_iter()
+        .chain(indexes.values())
+        .flatten()
+        .map(|(name, ..)| name.as_str())
+        .collect();
+    assert!(used.into_iter().eq(types.keys().copied()), "{resource}");
     let expiry = &table["TimeToLiveSpecification"];
     let expiry = expiry["Enabled"].as_bool().unwrap_or(false).then(|| {
         let attribute = text(&expiry["AttributeName"]);
         attribute.to_owned()
     });
     let name = text(&table["TableName"]).replace("${AWS::StackName}", "test");
-    (name, keys.collect(), expiry)
+    (name, keys, indexes, expiry)
 }
 
 async fn table_of_code(aws: &LocalAws, name: &str) -> Table {
     let client = aws.dynamodb();
     let described = client.describe_table().table_name(name).send().await;
     let table: TableDescription = described.unwrap().table.unwrap();
-    let keys = table.key_schema().iter().map(|key| {
-        let name = key.attribute_name();
-        let mut definitions = table.attribute_definitions().iter();
-        let definition = definitions.find(|definition| definition.attribute_name() == name);
-        (
-            name.to_owned(),
-            key.key_type().as_str().to_owned(),
-            definition.unwrap().attribute_type().as_str().to_owned(),
-        )
+    let keys_of = |schema: &[KeySchemaElement]| -> Keys {
+        let keys = schema.iter().map(|key| {
+            let name = key.attribute_name();
+            let mut definitions = table.attribute_definitions().iter();
+            let definition = definitions.find(|definition| definition.attribute_name() == name);
+            (
+                name.to_owned(),
+                key.key_type().as_str().to_owned(),
+                definition.unwrap().attribute_type().as_str().to_owned(),
+            )
+        });
+        keys.collect()
+    };
+    let indexes = table.global_secondary_indexes().iter();
+    let indexes = indexes.map(|index| {
+        let name = index.index_name().unwrap();
+        (name.to_owned(), keys_of(index.key_schema()))
     });
-    let keys = keys.collect();
+    let (keys, indexes) = (keys_of(table.key_schema()), indexes.collect());
     let expiry = client.describe_time_to_live().table_name(name).send().await;
     let expiry = expiry.unwrap().time_to_live_description;
     let expiry = expiry.and_then(|expiry| expiry.attribute_name);
-    (name.to_owned(), keys, expiry)
+    (name.to_owned(), keys, indexes, expiry)
 }
 
 #[tokio::test]

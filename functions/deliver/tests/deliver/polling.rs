@@ -124,9 +124,9 @@ async fn a_delivery_that_is_given_up_is_its_owners_hook_error() {
     loops.stop().await;
     let errors = bench.stores.errors.of_owner(ACADEMY).await.unwrap();
     assert_eq!(errors.len(), 1);
-    assert_eq!(errors[0].message, "The endpoint answered 500.");
+    assert_eq!(errors[0].error.message, "The endpoint answered 500.");
     assert_eq!(
-        (errors[0].count, errors[0].hooks.as_slice()),
+        (errors[0].error.count, errors[0].error.hooks.as_slice()),
         (1, [hook.id].as_slice())
     );
     assert_eq!(bench.stats(&hook).await.total_calls, 2);
@@ -148,11 +148,11 @@ async fn a_job_that_crashes_its_worker_is_its_owners_hook_error() {
     let errors = bench.stores.errors.of_owner(ACADEMY).await.unwrap();
     assert_eq!(errors.len(), 1);
     assert_eq!(
-        errors[0].message,
+        errors[0].error.message,
         "The delivery was interrupted again and again."
     );
     assert_eq!(
-        (errors[0].count, errors[0].hooks.as_slice()),
+        (errors[0].error.count, errors[0].error.hooks.as_slice()),
         (1, [hook.id].as_slice())
     );
 }

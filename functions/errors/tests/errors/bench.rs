@@ -75,7 +75,8 @@ impl Bench {
 
     /// An owner's HookErrors, oldest id first.
     pub(crate) async fn of_owner(&self, owner: &str) -> Vec<HookError> {
-        let mut errors = self.store.of_owner(owner).await.unwrap();
+        let found = self.store.of_owner(owner).await.unwrap();
+        let mut errors: Vec<_> = found.into_iter().map(|found| found.error).collect();
         errors.sort_by_key(|error| error.id);
         errors
     }
@@ -84,7 +85,7 @@ impl Bench {
     pub(crate) async fn only(&self) -> HookError {
         let mut errors = self.store.everywhere().await.unwrap();
         assert_eq!(errors.len(), 1, "{errors:?}");
-        errors.remove(0)
+        errors.remove(0).error
     }
 
     /// The failed deliveries that are kept, by their key.

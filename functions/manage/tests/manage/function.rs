@@ -2,7 +2,7 @@
 
 use manage::Manage;
 use shared::{
-    deliver::guard::AddressGuard,
+    deliver::{client::DeliveryClient, guard::AddressGuard},
     model::{Hook, HookId, HookStats, Scope, Subscription, Target},
     store::StoredState,
 };
@@ -23,7 +23,10 @@ pub(crate) struct Function {
 pub(crate) async fn function() -> Function {
     let world = World::start().await;
     let guard = AddressGuard::new(vec!["127.0.0.1:3000".parse().unwrap()]);
-    let api = Api::new(manage::service(Manage::new(world.stores.clone(), guard)));
+    let client = DeliveryClient::new(guard.clone()).unwrap();
+    let deliveries = world.queue("deliveries").await;
+    let manage = Manage::new(world.stores.clone(), guard, client, deliveries);
+    let api = Api::new(manage::service(manage));
     Function { world, api }
 }
 

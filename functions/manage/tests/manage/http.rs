@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use axum::http::{Method, header};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::{
     clock,
     model::{
-        AttemptRecord, DeadLetter, DeliveryJob, HookId, HookRef, HookStats, OpenCircuit, Outcome,
+        AttemptRecord, DeadLetter, DeliveryJob, Hook, HookId, HookRef, HookStats, OpenCircuit,
+        Outcome, Target,
     },
     store::{Recorded, StoredState},
 };
@@ -17,6 +18,28 @@ use testing::{DOWNTOWN, MIAMI, ROOT, STUDENT, user};
 use uuid::Uuid;
 
 use super::function::{ADDED, CREATED, Function, LEAD, SUBSCRIBE, function, hook};
+
+/// The dead letter of a delivery to a hook.
+fn letter(hook: &Hook, number: usize, at: Timestamp) -> DeadLetter {
+    DeadLetter {
+        job: DeliveryJob {
+            delivery_id: Uuid::from_u128(number as u128),
+            event_id: "e".to_owned(),
+            event: hook.subscription.event.clone(),
+            academy: None,
+            hook: HookRef::from(hook),
+            attempt: 5,
+            not_before: at,
+            accepted_at: at,
+            payload: serde_json::value::RawValue::from_string("{}".to_owned())
+                .unwrap()
+                .into(),
+        },
+        message: "The endpoint answered 500.".to_owned(),
+        status: Some(500),
+        failed_at: at,
+    }
+}
 
 #[tokio::test]
 async fn nobody_gets_in_without_a_token_that_counts() {
@@ -732,24 +755,7 @@ async fn errors_are_listed_to_their_owner_only() {
     {
         let (hook, _) = hook(1 + number as u64, owner, event, None);
         let at = format!("2025-01-20T15:3{number}:00Z").parse().unwrap();
-        let letter = DeadLetter {
-            job: DeliveryJob {
-                delivery_id: Uuid::from_u128(number as u128),
-                event_id: "e".to_owned(),
-                event: event.to_owned(),
-                academy: None,
-                hook: HookRef::from(&hook),
-                attempt: 5,
-                not_before: at,
-                accepted_at: at,
-                payload: serde_json::value::RawValue::from_string("{}".to_owned())
-                    .unwrap()
-                    .into(),
-            },
-            message: "The endpoint answered 500.".to_owned(),
-            status: Some(500),
-            failed_at: at,
-        };
+        let letter = letter(&hook, number, at);
         function
             .world
             .stores
@@ -842,9 +848,13 @@ async fn every_event_file_is_answered_as_its_name_says() {
             .world
             .add(&user(DOWNTOWN), "demo-academy-token", None)
             .await;
-        function
-            .store(&[hook(1, DOWNTOWN, CREATED, Some("my-service-v1"))])
-            .await;
+        let (mut hook, state) = hook(1, DOWNTOWN, CREATED, Some("my-service-v1"));
+        // Refused without a call, however public the network is that the tests run in.
+        hook.subscription.target = Target::parse("http://127.0.0.1:1/").unwrap();
+        let at = "2025-01-20T15:30:00Z".parse().unwrap();
+        let errors = &function.world.stores.errors;
+        errors.record(&letter(&hook, 1, at), at).await.unwrap();
+        function.store(&[(hook, state)]).await;
         let text = std::fs::read_to_string(&path).unwrap();
         let (parts, body) = lambda_http::request::from_str(&text).unwrap().into_parts();
         let body = axum::body::Body::from(body.to_vec());
@@ -861,11 +871,15 @@ async fn every_event_file_is_answered_as_its_name_says() {
         ("catalog", 200),
         ("delete", 200),
         ("delete-by-filter", 200),
+        ("delete-error", 200),
         ("errors", 200),
         ("get-hook", 200),
         ("health", 200),
         ("hook-health", 200),
         ("list-hooks", 200),
+        ("ping", 200),
+        ("redeliver-error", 202),
+        ("redeliver-hook", 202),
         ("rotate-secret", 200),
         ("sample", 200),
         ("sample-of-hook", 200),

@@ -1,0 +1,79 @@
+//! Calling a hook's endpoint on request, to see whether it answers.
+//!
+//! A ping is no delivery: it is not counted, leaves the hook's circuit as it is, has no second
+//! attempt, and goes out whether the circuit is open or not.
+//!
+//! Whoever can subscribe can ping, so the answer must not tell which of our neighbours exist: refused,
+//! unresolvable and unreachable are one failure, and their times, which would tell them apart, are
+//! drawn out to whole seconds.
+
+use std::time::{Duration, Instant};
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use shared::{
+    clock,
+    deliver::sign,
+    http::{ApiError, Caller, HookPath},
+    model::Outcome,
+    store::{SignedHook, StoreError},
+};
+use uuid::Uuid;
+
+use crate::{Manage, owner, samples};
+
+/// How long an endpoint has: less than a delivery, so that the answer comes well before API Gateway
+/// hangs up.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// How a ping ended, on the wire.
+#[derive(Debug, Serialize)]
+pub(crate) struct Pinged {
+    code: u16,
+    ms: u64,
+    failure: Option<&'static str>,
+}
+
+/// `POST hook/{id}/ping`.
+pub(crate) async fn ping(
+    State(manage): State<Manage>,
+    Caller(principal): Caller,
+    path: HookPath,
+) -> Result<Json<Pinged>, ApiError> {
+    let hooks = &manage.stores.hooks;
+    let SignedHook { hook, secrets } = owner::find_signed(hooks, &path, &principal).await?;
+    let state = manage.stores.states.get(hook.id).await?;
+    let subscription = hook.subscription;
+    let payload = samples::payload(state.as_ref(), &subscription.event)?;
+    let payload = RawValue::from_string(payload).map_err(StoreError::from)?;
+    let headers = sign::headers(
+        Uuid::now_v7(),
+        &subscription.event,
+        &payload,
+        secrets.as_ref(),
+        clock::now(),
+    )
+    // No event of the catalogue is such that no header takes it.
+    .map_err(|_| ApiError::NoSample)?;
+
+    let started = Instant::now();
+    let post = manage.client.post(&subscription.target, headers, &payload);
+    let outcome = match tokio::time::timeout(DEADLINE, post).await {
+        Ok(reply) => reply.outcome,
+        Err(_) => Outcome::TimedOut,
+    };
+    if matches!(outcome, Outcome::Refused | Outcome::Unreachable) {
+        tokio::time::sleep(rest_of_second(started.elapsed())).await;
+    }
+    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let code = outcome.code();
+    tracing::info!(hook = hook.id.get(), code, ms, "pinged");
+    let failure = outcome.failure();
+    Ok(Json(Pinged { code, ms, failure }))
+}
+
+/// What is missing to the next whole second.
+fn rest_of_second(elapsed: Duration) -> Duration {
+    Duration::from_secs(1).saturating_sub(Duration::from_nanos(elapsed.subsec_nanos().into()))
+}

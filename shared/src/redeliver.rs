@@ -1,0 +1,156 @@
+//! Sending failed deliveries again: out of the table where they are kept, back into the queue.
+//!
+//! What each step promises stands with the store (`store/kept.rs`). Here they are put in their order
+//! (claim, send, remove) for some dozens of deliveries at a time, since each may have 256 KiB. A
+//! delivery keeps its id and its event's id; its schedule begins anew.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    model::{DeliveryJob, QueueMessage},
+    queue::{Outgoing, Queue},
+    store::{ClaimedDelivery, HookErrors, Kept, KeptKey, StoreError},
+};
+
+/// How many deliveries one call sends at most.
+pub const MOST: usize = 1_000;
+
+/// How long one call goes on: with what it is at in the end, it is over well before an API's caller
+/// is hung up on.
+const TIME: Duration = Duration::from_secs(12);
+
+/// How many deliveries are held in memory at once.
+const AT_ONCE: usize = 40;
+
+/// How many calls of the table are under way at once.
+const PARALLEL_CALLS: usize = 20;
+
+/// What a call came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Redelivered {
+    /// How many deliveries went back into the queue.
+    pub redelivered: usize,
+    /// Whether there may be more of those that were asked for. What others are sending at this moment
+    /// does not count.
+    pub left: bool,
+}
+
+/// Why not all was sent. What was not stays kept.
+#[derive(Debug, thiserror::Error)]
+pub enum RedeliverError {
+    /// The queue did not take everything.
+    #[error("not every delivery could be queued")]
+    NotQueued,
+    /// The table did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Sends those of the kept deliveries again that failed until a time: up to [`MOST`] of them, and no
+/// longer than some seconds. One that is being sent by another call is left to that.
+pub async fn redeliver(
+    errors: &HookErrors,
+    deliveries: &Queue,
+    which: &Kept,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<Redelivered, RedeliverError> {
+    let started = Instant::now();
+    let mut redelivered = 0;
+    let mut pages = errors.kept(which, until);
+    while let Some(page) = pages.next().await? {
+        let mut keys = page.into_iter().peekable();
+        while keys.peek().is_some() {
+            let room = AT_ONCE.min(MOST - redelivered);
+            if room == 0 || started.elapsed() > TIME {
+                let left = true;
+                return Ok(Redelivered { redelivered, left });
+            }
+            let keys = keys.by_ref().take(room).collect();
+            redelivered += send(errors, deliveries, keys, until, now).await?;
+        }
+    }
+    let left = false;
+    Ok(Redelivered { redelivered, left })
+}
+
+/// Sends some deliveries, and returns how many of them there were to send.
+async fn send(
+    errors: &HookErrors,
+    deliveries: &Queue,
+    keys: Vec<KeptKey>,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<usize, RedeliverError> {
+    let claims = keys.into_iter().map(|key| errors.claim(key, until, now));
+    let claims = stream::iter(claims).buffer_unordered(PARALLEL_CALLS);
+    let claims: Vec<_> = claims.collect().await;
+    let mut claimed = Vec::with_capacity(claims.len());
+    let mut failure = None;
+    for claim in claims {
+        match claim {
+            Ok(Some(delivery)) => claimed.push(delivery),
+            Ok(None) => {}
+            // What was claimed is sent all the same.
+            Err(error) => failure = Some(error),
+        }
+    }
+
+    let count = claimed.len();
+    let jobs: Vec<_> = claimed
+        .iter()
+        .map(|delivery| Outgoing::now(anew(&delivery.job, now)))
+        .collect();
+    let unsent = deliveries.send(jobs).await;
+    let all_sent = unsent.is_empty();
+    let done = claimed.into_iter().enumerate().map(|(index, delivery)| {
+        let sent = !unsent.contains(&index);
+        settle(errors, delivery, sent)
+    });
+    let done: Vec<_> = stream::iter(done)
+        .buffer_unordered(PARALLEL_CALLS)
+        .collect()
+        .await;
+    for error in done.into_iter().filter_map(Result::err) {
+        // Its claim runs out. It may then be sent once more.
+        tracing::error!(%error, "a kept delivery could not be put right");
+    }
+    match failure {
+        Some(error) => Err(error.into()),
+        None if all_sent => Ok(count),
+        None => Err(RedeliverError::NotQueued),
+    }
+}
+
+/// Removes a delivery that was sent, or gives back the claim on one that was not.
+async fn settle(
+    errors: &HookErrors,
+    delivery: ClaimedDelivery,
+    sent: bool,
+) -> Result<(), StoreError> {
+    if !sent {
+        return errors.release(&delivery).await;
+    }
+    let job = &delivery.job;
+    tracing::info!(
+        hook = job.hook.id.get(),
+        delivery_id = %job.delivery_id,
+        event_id = job.event_id,
+        "sent again"
+    );
+    errors.remove(&delivery).await.map(drop)
+}
+
+/// The delivery with its schedule before it.
+fn anew(job: &DeliveryJob, now: Timestamp) -> QueueMessage {
+    QueueMessage::Delivery(DeliveryJob {
+        attempt: 1,
+        not_before: now,
+        accepted_at: now,
+        ..job.clone()
+    })
+}

@@ -1,0 +1,216 @@
+//! The failed deliveries in the table `hook_errors`: how they come back out of it.
+//!
+//! Sending one again takes three steps. It is claimed with a conditional write and a lease, so that of
+//! two requests at the same time one sends it; it is sent; then it is removed, if the lease on it is
+//! still that one. A request that cannot send gives its claim back, and one that dies leaves a lease
+//! that runs out: nothing is lost, and at worst a delivery is sent twice.
+//!
+//! A delivery that is sent may fail before it is removed. It is then recorded in the place of the one
+//! that was claimed, without a lease, and the removal leaves it there.
+//!
+//! Payloads are up to 256 KiB and there may be thousands: what is looked for are keys, page by page;
+//! a payload is read when its delivery is claimed.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{
+    operation::query::builders::QueryFluentBuilder,
+    types::{AttributeValue, ReturnValue},
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{HookErrors, Item, OwnedError, StoreError, failed, keys, while_contended, written};
+use crate::model::{DeliveryJob, HookId};
+
+/// How long a claim holds: longer than a request may last.
+const LEASE: Duration = Duration::from_mins(1);
+
+/// How many removals run at once.
+const PARALLEL_REMOVALS: usize = 16;
+
+/// Which failed deliveries.
+#[derive(Clone, Debug)]
+pub enum Kept {
+    /// Those of a HookError.
+    OfError(OwnedError),
+    /// Those of a hook that failed at this time or later.
+    OfHook(HookId, Timestamp),
+}
+
+/// Names a failed delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct KeptKey {
+    owner: String,
+    error: String,
+}
+
+impl KeptKey {
+    fn item(&self) -> Item {
+        let text = |value: &String| AttributeValue::S(value.clone());
+        Item::from([
+            ("owner".to_owned(), text(&self.owner)),
+            ("error".to_owned(), text(&self.error)),
+        ])
+    }
+}
+
+/// A failed delivery that is ours to send again, for a minute.
+#[derive(Clone, Debug)]
+pub struct ClaimedDelivery {
+    key: KeptKey,
+    lease: AttributeValue,
+    /// The delivery as it was last attempted.
+    pub job: DeliveryJob,
+}
+
+#[derive(Deserialize)]
+struct KeptItem {
+    job: String,
+}
+
+/// The keys of failed deliveries, a page at a time.
+#[derive(Debug)]
+pub struct KeptPages {
+    /// The query for the next page.
+    query: Option<QueryFluentBuilder>,
+}
+
+impl KeptPages {
+    /// The next page, which may be empty, or `None` after the last one.
+    pub async fn next(&mut self) -> Result<Option<Vec<KeptKey>>, StoreError> {
+        let Some(query) = self.query.take() else {
+            return Ok(None);
+        };
+        let page = query.clone().send().await;
+        let page = page.map_err(failed("look for failed deliveries"))?;
+        self.query = page
+            .last_evaluated_key
+            .map(|key| query.set_exclusive_start_key(Some(key)));
+        let items = page.items.unwrap_or_default();
+        Ok(Some(serde_dynamo::from_items(items)?))
+    }
+}
+
+impl HookErrors {
+    /// The deliveries that failed until a time. A hook's are found by an index: one that failed a
+    /// moment ago may not be there yet, and one that was removed may still be.
+    #[must_use]
+    pub fn kept(&self, which: &Kept, until: Timestamp) -> KeptPages {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .projection_expression("#owner, #error")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_names("#error", "error")
+            .expression_attribute_values(":until", millis(until));
+        let query = match which {
+            Kept::OfError(OwnedError { owner, error }) => query
+                .key_condition_expression("#owner = :owner AND begins_with(#error, :prefix)")
+                .filter_expression("failed_ms <= :until")
+                .expression_attribute_values(":owner", AttributeValue::S(owner.clone()))
+                .expression_attribute_values(
+                    ":prefix",
+                    AttributeValue::S(keys::failed_deliveries(&error.event, &error.message)),
+                ),
+            // The table does not take a range that ends before it begins.
+            Kept::OfHook(_, since) if *since > until => return KeptPages { query: None },
+            Kept::OfHook(hook, since) => query
+                .index_name(keys::KEPT_BY_HOOK)
+                .key_condition_expression("hook_id = :hook AND failed_ms BETWEEN :since AND :until")
+                .expression_attribute_values(":hook", AttributeValue::N(hook.to_string()))
+                .expression_attribute_values(":since", millis(*since)),
+        };
+        KeptPages { query: Some(query) }
+    }
+
+    /// Claims a failed delivery. Of any number of requests at the same time one gets it; `None` for
+    /// the others, and when it is gone, or has failed again since `until`.
+    pub async fn claim(
+        &self,
+        key: KeptKey,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<ClaimedDelivery>, StoreError> {
+        const CLAIM: &str = "claim a failed delivery";
+        let lease = millis(now + LEASE);
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key.item()))
+            // By the second a newer failure is told apart when it is recorded.
+            .update_expression("SET lease_until = :lease, sent_again_ms = :now")
+            .condition_expression(
+                "failed_ms <= :until \
+                 AND (attribute_not_exists(lease_until) OR lease_until <= :now)",
+            )
+            .expression_attribute_values(":lease", lease.clone())
+            .expression_attribute_values(":until", millis(until))
+            .expression_attribute_values(":now", millis(now))
+            .return_values(ReturnValue::AllNew);
+        let claimed = while_contended(|| async { written(CLAIM, request.clone().send().await) });
+        let Some(item) = claimed.await?.and_then(|answer| answer.attributes) else {
+            return Ok(None);
+        };
+        let item: KeptItem = serde_dynamo::from_item(item)?;
+        let job = serde_json::from_str(&item.job)?;
+        Ok(Some(ClaimedDelivery { key, lease, job }))
+    }
+
+    /// Removes a failed delivery that has been sent, if the claim on it still holds.
+    pub async fn remove(&self, claimed: &ClaimedDelivery) -> Result<bool, StoreError> {
+        const REMOVE: &str = "remove a failed delivery";
+        let request = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(claimed.key.item()))
+            .condition_expression("lease_until = :lease")
+            .expression_attribute_values(":lease", claimed.lease.clone());
+        let removed = while_contended(|| async { written(REMOVE, request.clone().send().await) });
+        Ok(removed.await?.is_some())
+    }
+
+    /// Gives a claim back that still holds: the delivery was not sent.
+    pub async fn release(&self, claimed: &ClaimedDelivery) -> Result<(), StoreError> {
+        const RELEASE: &str = "release a failed delivery";
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(claimed.key.item()))
+            .update_expression("REMOVE lease_until")
+            .condition_expression("lease_until = :lease")
+            .expression_attribute_values(":lease", claimed.lease.clone());
+        let released = while_contended(|| async { written(RELEASE, request.clone().send().await) });
+        released.await.map(drop)
+    }
+
+    /// Removes the deliveries that are kept with a HookError, claimed or not.
+    pub(super) async fn remove_kept(&self, found: &OwnedError) -> Result<(), StoreError> {
+        let mut pages = self.kept(&Kept::OfError(found.clone()), Timestamp::MAX);
+        while let Some(keys) = pages.next().await? {
+            let removals = keys.into_iter().map(|key| self.remove_at(key));
+            stream::iter(removals)
+                .buffer_unordered(PARALLEL_REMOVALS)
+                .try_collect::<()>()
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_at(&self, key: KeptKey) -> Result<(), StoreError> {
+        const REMOVE: &str = "remove a failed delivery";
+        let request = self.client.delete_item().table_name(&self.table);
+        let request = request.set_key(Some(key.item()));
+        let removed = while_contended(|| async { written(REMOVE, request.clone().send().await) });
+        removed.await.map(drop)
+    }
+}
+
+fn millis(time: Timestamp) -> AttributeValue {
+    AttributeValue::N(time.as_millisecond().to_string())
+}

@@ -1,0 +1,334 @@
+//! Failed deliveries: recorded, found, claimed, removed.
+
+use std::{collections::BTreeSet, slice, sync::Arc};
+
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use emulator::{LocalAws, Storage};
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::value::RawValue;
+use shared::{
+    model::{DeadLetter, DeliveryJob, HookId, HookRef},
+    store::{
+        ClaimedDelivery, HookErrors, Kept, KeptKey, OwnedError, Stores, TableNames, create_tables,
+    },
+};
+
+use uuid::Uuid;
+
+use super::tables::{ACADEMY, EVENT, Tables, academy, start};
+
+pub(crate) const FAILURE: &str = "The endpoint answered 500.";
+
+pub(crate) fn hook_id(id: u64) -> HookId {
+    HookId::new(id).unwrap()
+}
+
+pub(crate) fn after(seconds: i64) -> Timestamp {
+    start() + SignedDuration::from_secs(seconds)
+}
+
+pub(crate) fn id(number: i64) -> u128 {
+    u128::try_from(number).unwrap()
+}
+
+/// The dead letter of a delivery that failed some seconds after the start.
+pub(crate) fn letter(delivery_id: u128, hook: u64, second: i64) -> DeadLetter {
+    let job = DeliveryJob {
+        delivery_id: Uuid::from_u128(delivery_id),
+        event_id: format!("event-of-{delivery_id}"),
+        event: EVENT.to_owned(),
+        academy: Some(ACADEMY.to_owned()),
+        hook: HookRef {
+            id: hook_id(hook),
+            scope: academy(),
+            owner: ACADEMY.to_owned(),
+        },
+        attempt: 8,
+        not_before: start(),
+        accepted_at: start(),
+        payload: Arc::from(RawValue::from_string("{\"b\": 1.00}".to_owned()).unwrap()),
+    };
+    DeadLetter {
+        job,
+        message: FAILURE.to_owned(),
+        status: Some(500),
+        failed_at: after(second),
+    }
+}
+
+/// Records letters and returns the HookError of the first one.
+pub(crate) async fn record(errors: &HookErrors, letters: &[DeadLetter]) -> OwnedError {
+    for letter in letters {
+        errors.record(letter, start()).await.unwrap();
+    }
+    let first = &letters[0];
+    let mut found = errors.of_owner(&first.job.hook.owner).await.unwrap();
+    found.retain(|found| found.error.message == first.message);
+    found.remove(0)
+}
+
+/// All keys that are found, in their order.
+async fn keys(errors: &HookErrors, which: &Kept, until: Timestamp) -> Vec<KeptKey> {
+    let mut pages = errors.kept(which, until);
+    let mut keys = Vec::new();
+    while let Some(page) = pages.next().await.unwrap() {
+        keys.extend(page);
+    }
+    keys
+}
+
+/// Claims everything that is found, and returns the deliveries' ids.
+pub(crate) async fn claim_all(
+    errors: &HookErrors,
+    which: &Kept,
+    until: Timestamp,
+    now: Timestamp,
+) -> Vec<u128> {
+    let mut ids = Vec::new();
+    for key in keys(errors, which, until).await {
+        let claimed = errors.claim(key, until, now).await.unwrap();
+        ids.extend(claimed.map(|claimed| claimed.job.delivery_id.as_u128()));
+    }
+    ids
+}
+
+async fn claim(errors: &HookErrors, key: &KeptKey, now: Timestamp) -> Option<ClaimedDelivery> {
+    errors.claim(key.clone(), now, now).await.unwrap()
+}
+
+/// The store with one failed delivery in it, and its key.
+async fn one() -> (Tables, HookErrors, Kept, KeptKey) {
+    let tables = Tables::new().await;
+    let errors = tables.stores.errors.clone();
+    let of_error = Kept::OfError(record(&errors, &[letter(1, 7, 0)]).await);
+    let key = keys(&errors, &of_error, after(0)).await.remove(0);
+    (tables, errors, of_error, key)
+}
+
+#[tokio::test]
+async fn a_hook_error_is_found_by_its_id_whoever_owns_it() {
+    let tables = Tables::new().await;
+    let errors = &tables.stores.errors;
+    let other = DeadLetter {
+        message: "The endpoint answered 404.".to_owned(),
+        ..letter(2, 7, 1)
+    };
+    let first = record(errors, &[letter(1, 7, 0)]).await;
+    let second = record(errors, &[other]).await;
+    for found in [&first, &second] {
+        let read = errors.get(found.error.id).await.unwrap();
+        assert_eq!(read.as_ref(), Some(found));
+    }
+    assert_eq!(first.owner, ACADEMY);
+    assert_eq!(errors.get(3).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn deliveries_are_found_by_their_error_or_by_their_hook_and_time() {
+    let tables = Tables::new().await;
+    let errors = &tables.stores.errors;
+    let other_message = DeadLetter {
+        message: "The endpoint answered 404.".to_owned(),
+        ..letter(4, 7, 30)
+    };
+    let letters = [letter(1, 7, 0), letter(2, 7, 10), letter(3, 8, 20)];
+    let of_error = Kept::OfError(record(errors, &letters).await);
+    record(errors, &[other_message]).await;
+    let of_hook = |second| Kept::OfHook(hook_id(7), after(second));
+    for (which, until, wanted) in [
+        (&of_error, 60, &[1, 2, 3][..]),
+        (&of_error, 10, &[1, 2]),
+        (&of_hook(0), 60, &[1, 2, 4]),
+        (&of_hook(1), 60, &[2, 4]),
+        (&of_hook(10), 29, &[2]),
+        (&of_hook(31), 60, &[]),
+        (&of_hook(61), 60, &[]),
+    ] {
+        let found = claim_all(errors, which, after(until), start()).await;
+        assert_eq!(found, wanted, "{which:?}");
+        // The claims are given back, or they would be in the way of the next ones.
+        for key in keys(errors, which, after(until)).await {
+            let again = claim(errors, &key, after(3_600)).await.unwrap();
+            errors.release(&again).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn large_payloads_come_page_by_page_and_none_is_missed() {
+    let tables = Tables::new().await;
+    let errors = &tables.stores.errors;
+    let payload = format!("\"{}\"", "x".repeat(256 * 1024 - 2));
+    let payload: Arc<RawValue> = Arc::from(RawValue::from_string(payload).unwrap());
+    let letters = (0..9).map(|number| {
+        let mut letter = letter(id(number), 7, number);
+        letter.job.payload = payload.clone();
+        letter
+    });
+    let which = Kept::OfError(record(errors, &letters.collect::<Vec<_>>()).await);
+
+    let mut pages = errors.kept(&which, after(60));
+    let mut sizes = Vec::new();
+    while let Some(page) = pages.next().await.unwrap() {
+        sizes.push(page.len());
+    }
+    assert!(
+        sizes.len() > 1 && sizes.iter().all(|size| *size <= 4),
+        "{sizes:?}"
+    );
+    assert_eq!(sizes.iter().sum::<usize>(), 9);
+    let claimed = claim_all(errors, &which, after(60), after(60)).await;
+    assert_eq!(claimed.into_iter().collect::<BTreeSet<_>>().len(), 9);
+}
+
+#[tokio::test]
+async fn of_many_at_the_same_time_one_claims_a_delivery() {
+    let (_tables, errors, _, key) = one().await;
+    let claims = join_all((0..16).map(|_| claim(&errors, &key, after(0)))).await;
+    let claimed: Vec<_> = claims.into_iter().flatten().collect();
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(claimed[0].job.payload.get(), "{\"b\": 1.00}");
+}
+
+#[tokio::test]
+async fn a_claim_that_nothing_is_heard_of_runs_out() {
+    let (_tables, errors, of_error, key) = one().await;
+    let lost = claim(&errors, &key, after(0)).await.unwrap();
+    assert!(claim(&errors, &key, after(59)).await.is_none());
+    let taken_over = claim(&errors, &key, after(60)).await.unwrap();
+    // The first one is not dead after all, but it has nothing to say any more.
+    assert!(!errors.remove(&lost).await.unwrap());
+    errors.release(&lost).await.unwrap();
+    assert!(claim(&errors, &key, after(61)).await.is_none());
+    assert!(errors.remove(&taken_over).await.unwrap());
+    assert!(keys(&errors, &of_error, after(99)).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_claim_that_is_given_back_can_be_had_at_once() {
+    let (_tables, errors, _, key) = one().await;
+    let claimed = claim(&errors, &key, after(0)).await.unwrap();
+    errors.release(&claimed).await.unwrap();
+    assert!(claim(&errors, &key, after(0)).await.is_some());
+}
+
+#[tokio::test]
+async fn a_delivery_that_fails_again_is_counted_again_and_kept_again() {
+    let (_tables, errors, of_error, key) = one().await;
+    let claimed = claim(&errors, &key, after(0)).await.unwrap();
+    assert!(errors.remove(&claimed).await.unwrap());
+    let mut again = letter(1, 7, 5);
+    again.job.accepted_at = after(0);
+    let found = record(&errors, &[again]).await;
+    assert_eq!((found.error.id, found.error.count), (1, 2));
+    // What was asked for is what had failed by then.
+    assert!(keys(&errors, &of_error, after(4)).await.is_empty());
+    assert_eq!(keys(&errors, &of_error, after(5)).await, [key]);
+}
+
+#[tokio::test]
+async fn one_that_fails_again_before_it_is_removed_stays() {
+    let (_tables, errors, of_error, key) = one().await;
+    let claimed = claim(&errors, &key, after(0)).await.unwrap();
+    let mut again = letter(1, 7, 5);
+    again.job.accepted_at = after(0);
+    let found = record(&errors, &[again.clone()]).await;
+    assert_eq!(found.error.count, 2);
+    assert!(!errors.remove(&claimed).await.unwrap());
+    assert_eq!(keys(&errors, &of_error, after(5)).await.len(), 1);
+    // Its letter may come twice, too.
+    assert_eq!(record(&errors, &[again]).await.error.count, 2);
+    // It is a new failure: the one that was asked for before is gone.
+    assert!(
+        errors
+            .claim(key.clone(), after(4), after(9))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        errors
+            .claim(key, after(5), after(9))
+            .await
+            .unwrap()
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn the_old_letter_of_one_that_is_claimed_changes_nothing() {
+    let (_tables, errors, _, key) = one().await;
+    let claimed = claim(&errors, &key, after(1)).await.unwrap();
+    let found = record(&errors, &[letter(1, 7, 0)]).await;
+    assert_eq!(found.error.count, 1);
+    assert!(errors.remove(&claimed).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_hook_error_goes_with_what_is_kept_with_it_and_nothing_else_does() {
+    let tables = Tables::new().await;
+    let errors = &tables.stores.errors;
+    let letters: Vec<_> = (0..40).map(|n| letter(id(n), 7, n)).collect();
+    let other = DeadLetter {
+        message: "The endpoint answered 404.".to_owned(),
+        ..letter(0, 7, 50)
+    };
+    let found = record(errors, &letters).await;
+    let other = record(errors, &[other]).await;
+    // Another one fails after it was looked at.
+    record(errors, &[letter(77, 8, 60)]).await;
+    errors.delete(&found).await.unwrap();
+
+    assert_eq!(errors.everywhere().await.unwrap(), slice::from_ref(&other));
+    assert_eq!(errors.get(found.error.id).await.unwrap(), None);
+    assert!(
+        keys(errors, &Kept::OfError(found.clone()), after(99))
+            .await
+            .is_empty()
+    );
+    assert_eq!(
+        keys(errors, &Kept::OfError(other), after(99)).await.len(),
+        1
+    );
+    let of_hook = Kept::OfHook(hook_id(7), start());
+    assert_eq!(keys(errors, &of_hook, after(99)).await.len(), 1);
+
+    // A second time, and when others have failed in the same way since then, it changes nothing.
+    let new = record(errors, &[letter(0, 7, 70)]).await;
+    assert_eq!((new.error.id, new.error.count), (3, 1));
+    errors.delete(&new).await.unwrap();
+    errors.delete(&new).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_table_of_an_older_release_is_given_its_indexes() {
+    let aws = LocalAws::start(&Storage::Memory).await.unwrap();
+    let names = TableNames::of_stack("test");
+    let mut request = aws
+        .dynamodb()
+        .create_table()
+        .table_name(&names.hook_errors)
+        .billing_mode(BillingMode::PayPerRequest);
+    for (name, role) in [("owner", KeyType::Hash), ("error", KeyType::Range)] {
+        let key = KeySchemaElement::builder()
+            .attribute_name(name)
+            .key_type(role);
+        let kind = AttributeDefinition::builder()
+            .attribute_name(name)
+            .attribute_type(ScalarAttributeType::S);
+        request = request
+            .key_schema(key.build().unwrap())
+            .attribute_definitions(kind.build().unwrap());
+    }
+    request.send().await.unwrap();
+    let errors = Stores::new(&aws.dynamodb(), &names).errors;
+    record(&errors, &[letter(1, 7, 0)]).await;
+
+    create_tables(&aws.dynamodb(), &names).await.unwrap();
+    assert!(errors.get(1).await.unwrap().is_some());
+    let of_hook = Kept::OfHook(hook_id(7), start());
+    assert_eq!(keys(&errors, &of_hook, after(0)).await.len(), 1);
+}
