@@ -366,17 +366,19 @@ fn take(
     for id in ids {
         let receipt = format!("{id}:{}", Uuid::now_v7().simple());
         let visible_at = now + rules.visibility_timeout;
-        messages.push(update.query_row(params![id, visible_at, receipt, now], |row| {
-            Ok(StoredMessage {
-                message_id: row.get(0)?,
-                receipt: row.get(1)?,
-                body: row.get(2)?,
-                group: row.get(3)?,
-                sent_at: row.get(4)?,
-                receive_count: row.get(5)?,
-                first_received_at: row.get(6)?,
-            })
-        })?);
+        messages.push(
+            update.query_row(params![id, visible_at, receipt, now], |row| {
+                Ok(StoredMessage {
+                    message_id: row.get(0)?,
+                    receipt: row.get(1)?,
+                    body: row.get(2)?,
+                    group: row.get(3)?,
+                    sent_at: row.get(4)?,
+                    receive_count: row.get(5)?,
+                    first_received_at: row.get(6)?,
+                })
+            })?,
+        );
     }
     Ok(messages)
 }

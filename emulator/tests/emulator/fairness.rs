@@ -93,9 +93,7 @@ async fn quiet_groups_take_turns_and_each_gets_its_oldest_first() {
     send_of(&sqs, &jobs, "b", 0..2).await;
     send_of(&sqs, &jobs, "c", 0..1).await;
     let first = receive(&sqs, &jobs, 0).await;
-    let expected = [
-        "a0", "b0", "c0", "a1", "b1", "a2", "a3", "a4", "a5", "a6",
-    ];
+    let expected = ["a0", "b0", "c0", "a1", "b1", "a2", "a3", "a4", "a5", "a6"];
     assert_eq!(bodies(&first), expected);
     send_of(&sqs, &jobs, "d", 0..1).await;
     let second = receive(&sqs, &jobs, 0).await;
@@ -119,7 +117,10 @@ async fn a_noisy_group_waits_for_the_quiet_ones_and_is_received_alone() {
     delete(&sqs, &jobs, &in_flight[..6]).await;
     send_of(&sqs, &jobs, "noisy", 35..36).await;
     send_of(&sqs, &jobs, "quiet", 2..3).await;
-    assert_eq!(bodies(&receive(&sqs, &jobs, 0).await), ["noisy35", "quiet2"]);
+    assert_eq!(
+        bodies(&receive(&sqs, &jobs, 0).await),
+        ["noisy35", "quiet2"]
+    );
 }
 
 #[tokio::test]

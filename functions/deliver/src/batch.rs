@@ -1,11 +1,23 @@
-//! A batch: what each of its jobs asks for, done together.
+//! A batch: what each of its jobs asks for, done together, and settled in one part or two.
+//!
+//! To settle is to write what has come of the jobs that are done. That happens when all are done,
+//! and for those that are done after [`SETTLE_AFTER`] then already: their messages are deleted here,
+//! as the queue would otherwise do only when the slowest job has ended. Without that, an endpoint
+//! that hangs for half a minute would keep its neighbours' messages in flight for as long, and the
+//! queue, which tells noisy groups by what they have in flight, could not tell them apart. A crash
+//! after it repeats only what was still hanging.
 
 use std::{
     collections::{BTreeMap, HashMap},
+    mem,
     time::Duration,
 };
 
-use futures_util::future::{join, join_all, join3};
+use futures_util::{
+    StreamExt,
+    future::{join, join_all, join3},
+    stream::FuturesUnordered,
+};
 use jiff::Timestamp;
 use shared::{
     deliver::schedule::{delay_until, put_off_for},
@@ -24,6 +36,9 @@ use crate::{
 const NEVER_TRIED_AGAIN: &str =
     "The endpoint kept failing, and this delivery was not tried any more.";
 
+/// How long the jobs that are done wait for those that are not.
+const SETTLE_AFTER: Duration = Duration::from_millis(500);
+
 type Hooks = HashMap<HookId, Hook>;
 type States = HashMap<HookId, StoredState>;
 
@@ -38,6 +53,8 @@ struct Next {
 pub(crate) struct Batch<'a> {
     deliver: &'a Deliver,
     now: Timestamp,
+    /// The messages that are not settled, with what deletes each.
+    unsettled: HashMap<String, Option<String>>,
     /// Messages that are to be handed out again.
     failed: Vec<String>,
     /// Jobs that are to come again.
@@ -53,6 +70,7 @@ impl<'a> Batch<'a> {
         Self {
             deliver,
             now,
+            unsettled: HashMap::new(),
             failed: Vec::new(),
             later: Vec::new(),
             given_up: Vec::new(),
@@ -62,6 +80,10 @@ impl<'a> Batch<'a> {
 
     /// Works jobs and returns the messages that the queue is to hand out again.
     pub(crate) async fn work(mut self, received: Vec<Received>) -> Vec<String> {
+        self.unsettled = received
+            .iter()
+            .map(|received| (received.message_id.clone(), received.receipt.clone()))
+            .collect();
         let due = self.send_on_early(received);
         match self.hooks_of(&due).await {
             Ok((hooks, states)) => {
@@ -75,7 +97,8 @@ impl<'a> Batch<'a> {
                     .extend(due.into_iter().map(|received| received.message_id));
             }
         }
-        self.write().await
+        self.write().await;
+        self.failed
     }
 
     /// Sends jobs on whose time has not come, and returns the others.
@@ -188,17 +211,54 @@ impl<'a> Batch<'a> {
     }
 
     async fn attempt_all(&mut self, admitted: Vec<(Received, Hook)>) {
-        let attempts = admitted.into_iter().map(async |(received, hook)| {
-            let target = hook.subscription.target;
-            let made = attempt(self.deliver.client.clone(), target, received.job.clone());
-            (received, made.await)
-        });
-        for (received, attempted) in join_all(attempts).await {
+        let deliver = self.deliver;
+        let mut hanging: Vec<String> = admitted
+            .iter()
+            .map(|(received, _)| received.message_id.clone())
+            .collect();
+        let mut attempts: FuturesUnordered<_> = admitted
+            .into_iter()
+            .map(async |(received, hook)| {
+                let target = hook.subscription.target;
+                let made = attempt(deliver.client.clone(), target, received.job.clone());
+                (received, made.await)
+            })
+            .collect();
+        let mut patience = Box::pin(tokio::time::sleep(SETTLE_AFTER));
+        loop {
+            tokio::select! {
+                biased;
+                ended = attempts.next() => match ended {
+                    None => return,
+                    Some((received, Some(attempted))) => {
+                        hanging.retain(|id| *id != received.message_id);
+                        self.follow(received, attempted);
+                    }
+                    Some((received, None)) => self.failed.push(received.message_id),
+                },
+                () = &mut patience => break,
+            }
+        }
+        // Each attempt is a task of its own, which goes on meanwhile.
+        self.settle_but(&hanging).await;
+        while let Some((received, attempted)) = attempts.next().await {
             match attempted {
                 Some(attempted) => self.follow(received, attempted),
                 None => self.failed.push(received.message_id),
             }
         }
+    }
+
+    /// Writes what the batch has come to so far and deletes the messages that are done with: all but
+    /// those that still hang or have failed.
+    async fn settle_but(&mut self, hanging: &[String]) {
+        self.write().await;
+        let (open, done): (HashMap<_, _>, HashMap<_, _>) = mem::take(&mut self.unsettled)
+            .into_iter()
+            .partition(|(id, _)| hanging.contains(id) || self.failed.contains(id));
+        self.unsettled = open;
+        let receipts = done.into_values().flatten();
+        self.deliver.deliveries.delete(receipts).await;
     }
 
     /// Decides what follows from an attempt.
@@ -250,10 +310,14 @@ impl<'a> Batch<'a> {
     }
 
     /// Writes what the batch has come to: the histories, and the messages that follow.
-    async fn write(mut self) -> Vec<String> {
+    async fn write(&mut self) {
         let deliver = self.deliver;
+        let (empty, histories): (BTreeMap<_, _>, BTreeMap<_, _>) = mem::take(&mut self.histories)
+            .into_iter()
+            .partition(|(_, history)| history.is_empty());
+        self.histories = empty;
         let histories = async {
-            let writes = self.histories.into_iter().map(|(hook_id, history)| {
+            let writes = histories.into_iter().map(|(hook_id, history)| {
                 history.write(hook_id, &deliver.stores.states, &deliver.schedule)
             });
             for error in join_all(writes).await.into_iter().filter_map(Result::err) {
@@ -262,7 +326,7 @@ impl<'a> Batch<'a> {
                 tracing::error!(%error, "a hook's history could not be written");
             }
         };
-        let (later, given_up) = (self.later, self.given_up);
+        let (later, given_up) = (mem::take(&mut self.later), mem::take(&mut self.given_up));
         let ((), unsent_later, unsent_given_up) = join3(
             histories,
             send(&deliver.deliveries, later),
@@ -271,7 +335,6 @@ impl<'a> Batch<'a> {
         .await;
         self.failed.extend(unsent_later);
         self.failed.extend(unsent_given_up);
-        self.failed
     }
 }
 

@@ -21,6 +21,11 @@ impl History {
         self.attempts.push(attempted);
     }
 
+    /// Whether there is anything to write yet: a probe that is under way has left nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.attempts.is_empty()
+    }
+
     /// Writes it: one write, and another one only when the circuit opens or a probe has failed.
     pub(crate) async fn write(
         mut self,

@@ -2,7 +2,9 @@
 //!
 //! A batch of jobs is worked at once, each job under its own deadline and its own panic guard, so
 //! that none can hurt another. What a job leaves behind is written once for the whole batch: the
-//! histories of its hooks, the jobs that are to come again, the deliveries that are given up.
+//! histories of its hooks, the jobs that are to come again, the deliveries that are given up. A
+//! batch with an endpoint that takes its time is settled in two parts: what is done after half a
+//! second is written and deleted then, and only what still hangs stays in flight.
 //!
 //! An endpoint's failure is an outcome, never an error of this function: the answer names exactly
 //! the messages that the queue is to hand out again, which are those that could not be read and
@@ -42,6 +44,8 @@ pub struct Deliver {
 #[derive(Clone, Debug)]
 struct Received {
     message_id: String,
+    /// What deletes the message.
+    receipt: Option<String>,
     job: DeliveryJob,
 }
 
@@ -53,7 +57,11 @@ impl Deliver {
         for record in event.records {
             let message_id = record.message_id.unwrap_or_default();
             match QueueMessage::decode(record.body.as_deref().unwrap_or_default()) {
-                Ok(QueueMessage::Delivery(job)) => received.push(Received { message_id, job }),
+                Ok(QueueMessage::Delivery(job)) => received.push(Received {
+                    message_id,
+                    receipt: record.receipt_handle,
+                    job,
+                }),
                 // Perhaps a newer release can read it; else the redrive policy ends it.
                 Ok(QueueMessage::DeadLetter(_)) => {
                     tracing::error!(message_id, "a dead letter came as a job");
