@@ -10,3 +10,4 @@ mod demo;
 mod operator;
 mod process;
 mod serve;
+mod storm;
