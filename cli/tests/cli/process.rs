@@ -237,7 +237,10 @@ fn answer(stream: TcpStream, status: &dyn Fn(&str) -> u16) -> Option<String> {
     let mut length = 0;
     loop {
         let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
+        if reader.read_line(&mut line).ok()? == 0 {
+            // The connection ended without a request.
+            return None;
+        }
         let line = line.trim().to_ascii_lowercase();
         if line.is_empty() {
             break;
