@@ -30,7 +30,7 @@ const SECONDS: u32 = 30;
 const HOOKS: usize = 10;
 
 /// How long the endpoint that hangs takes: longer than an attempt may.
-const HANG: Duration = Duration::from_secs(60);
+const HANG: Duration = Duration::from_mins(1);
 
 /// How long the last deliveries may take after the last event.
 const PATIENCE: Duration = Duration::from_secs(15);

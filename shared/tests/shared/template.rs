@@ -242,7 +242,7 @@ fn of_code(path: &str, name: &str) -> i64 {
     let (_, rest) = code.split_once(&format!("const {name}: ")).unwrap();
     let (value, _) = rest.split_once(';').unwrap();
     let (_, value) = value.split_once(" = ").unwrap();
-    let factors = value.split(" * ").map(|factor| factor.parse::<i64>());
+    let factors = value.split(" * ").map(str::parse::<i64>);
     factors.map(Result::unwrap).product()
 }
 
