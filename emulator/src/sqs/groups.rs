@@ -113,45 +113,68 @@ pub(super) fn choose(
     max: i64,
     now: Millis,
 ) -> Result<Choice, SqsError> {
-    let noisy = noisy(transaction, queue, now)?;
-    let mut choice = of_quiet_groups(transaction, queue, &noisy, max, now)?;
+    let in_flight = InFlight::read(transaction, queue, now)?;
+    let mut choice = of_quiet_groups(transaction, queue, &in_flight, max, now)?;
     if choice.ids.is_empty() {
-        of_a_noisy_group(transaction, queue, &noisy, max, now, &mut choice)?;
+        of_a_noisy_group(transaction, queue, &in_flight, max, now, &mut choice)?;
     }
     if choice.ids.is_empty() {
-        look_ahead(transaction, queue, &noisy, now, &mut choice)?;
+        look_ahead(transaction, queue, &in_flight, now, &mut choice)?;
     }
     Ok(choice)
 }
 
-/// The noisy groups, each with the number of its messages in flight: ten at most, by their shares,
-/// and those that have all that they may have.
-fn noisy(
-    transaction: &Transaction<'_>,
-    queue: &str,
-    now: Millis,
-) -> Result<HashMap<String, i64>, SqsError> {
-    let mut statement = transaction.prepare_cached(
-        "SELECT message_group, COUNT(*) FROM messages
-         WHERE queue = ?1 AND receipt IS NOT NULL AND visible_at > ?2 GROUP BY message_group",
-    )?;
-    let rows = statement.query_map(params![queue, now], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let in_flight: HashMap<String, i64> = rows.collect::<Result<_, _>>()?;
-    let all: i64 = in_flight.values().sum();
-    let is_noisy = |group: &str, count: i64| {
-        let by_share = count >= NOISY_FROM && count * NOISY_SHARE > all;
-        group != NONE && (by_share || count >= i64::from(GROUP_IN_FLIGHT))
-    };
-    let mut noisy = in_flight;
-    noisy.retain(|group, count| is_noisy(group, *count));
-    Ok(noisy)
+/// How many messages of each group are in flight.
+struct InFlight {
+    counts: HashMap<String, i64>,
+    all: i64,
+}
+
+impl InFlight {
+    fn read(transaction: &Transaction<'_>, queue: &str, now: Millis) -> Result<Self, SqsError> {
+        let mut statement = transaction.prepare_cached(
+            "SELECT message_group, COUNT(*) FROM messages
+             WHERE queue = ?1 AND receipt IS NOT NULL AND visible_at > ?2 GROUP BY message_group",
+        )?;
+        let rows =
+            statement.query_map(params![queue, now], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let counts: HashMap<String, i64> = rows.collect::<Result<_, _>>()?;
+        let all = counts.values().sum();
+        Ok(Self { counts, all })
+    }
+
+    fn of(&self, group: &str) -> i64 {
+        self.counts.get(group).copied().unwrap_or_default()
+    }
+
+    /// How many messages a group may still get.
+    fn room(&self, group: &str) -> i64 {
+        if group == NONE {
+            return i64::MAX;
+        }
+        (i64::from(GROUP_IN_FLIGHT) - self.of(group)).max(0)
+    }
+
+    fn is_noisy(&self, group: &str) -> bool {
+        let count = self.of(group);
+        let by_share = count >= NOISY_FROM && count * NOISY_SHARE > self.all;
+        self.room(group) == 0 || (by_share && group != NONE)
+    }
+
+    /// The noisy groups, the one with the fewest messages in flight first.
+    fn noisy(&self) -> Vec<&str> {
+        let groups = self.counts.keys().map(String::as_str);
+        let mut noisy: Vec<&str> = groups.filter(|group| self.is_noisy(group)).collect();
+        noisy.sort_unstable_by_key(|group| self.of(group));
+        noisy
+    }
 }
 
 /// One message of each quiet group in turn, those groups first that have waited longest.
 fn of_quiet_groups(
     transaction: &Transaction<'_>,
     queue: &str,
-    noisy: &HashMap<String, i64>,
+    in_flight: &InFlight,
     max: i64,
     now: Millis,
 ) -> Result<Choice, SqsError> {
@@ -159,8 +182,9 @@ fn of_quiet_groups(
     let mut groups = Vec::new();
     loop {
         let mut outdated = false;
-        for group in due(transaction, queue, noisy, max, now)? {
-            let ids = oldest(transaction, queue, &group, max, now)?;
+        for group in due(transaction, queue, in_flight, max, now)? {
+            let room = max.min(in_flight.room(&group));
+            let ids = oldest(transaction, queue, &group, room, now)?;
             if ids.is_empty() {
                 refresh(transaction, queue, &group)?;
                 outdated = true;
@@ -192,7 +216,7 @@ fn of_quiet_groups(
 fn due(
     transaction: &Transaction<'_>,
     queue: &str,
-    noisy: &HashMap<String, i64>,
+    in_flight: &InFlight,
     max: i64,
     now: Millis,
 ) -> Result<Vec<String>, SqsError> {
@@ -203,7 +227,7 @@ fn due(
     let mut due = Vec::new();
     while let Some(row) = rows.next()? {
         let group: String = row.get(0)?;
-        if !noisy.contains_key(&group) {
+        if !in_flight.is_noisy(&group) {
             due.push(group);
             if i64::try_from(due.len()).is_ok_and(|found| found == max) {
                 break;
@@ -233,19 +257,17 @@ fn oldest(
 fn of_a_noisy_group(
     transaction: &Transaction<'_>,
     queue: &str,
-    noisy: &HashMap<String, i64>,
+    in_flight: &InFlight,
     max: i64,
     now: Millis,
     choice: &mut Choice,
 ) -> Result<(), SqsError> {
-    let mut by_count: Vec<(&String, i64)> = noisy.iter().map(|(g, count)| (g, *count)).collect();
-    by_count.sort_unstable_by_key(|(_, count)| *count);
-    for (group, count) in by_count {
-        let room = (i64::from(GROUP_IN_FLIGHT) - count).max(0);
+    for group in in_flight.noisy() {
+        let room = in_flight.room(group);
         let ids = oldest(transaction, queue, group, max.min(room), now)?;
         if !ids.is_empty() {
             choice.ids = ids;
-            choice.groups = vec![group.clone()];
+            choice.groups = vec![group.to_owned()];
             break;
         }
         if room > 0 {
@@ -260,7 +282,7 @@ fn of_a_noisy_group(
 fn look_ahead(
     transaction: &Transaction<'_>,
     queue: &str,
-    noisy: &HashMap<String, i64>,
+    in_flight: &InFlight,
     now: Millis,
     choice: &mut Choice,
 ) -> Result<(), SqsError> {
@@ -272,7 +294,7 @@ fn look_ahead(
     while let Some(row) = rows.next()? {
         let group: String = row.get(0)?;
         let at: Millis = row.get(1)?;
-        if !noisy.contains_key(&group) {
+        if !in_flight.is_noisy(&group) {
             times.push(at);
             break;
         }
