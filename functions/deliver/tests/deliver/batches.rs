@@ -1,6 +1,11 @@
 //! A batch: its jobs run together, do not hurt each other, and are accounted for together.
 
-use shared::model::{DeadLetter, DeliveryJob, QueueMessage};
+use std::time::Duration;
+
+use shared::{
+    clock,
+    model::{DeadLetter, DeliveryJob, QueueMessage},
+};
 use tokio::io::AsyncWriteExt;
 use tracing::{
     Event, Metadata, Subscriber,
@@ -43,6 +48,34 @@ async fn every_hook_of_a_batch_gets_its_own_outcome() {
     assert_eq!((ill.total_calls, ill.last_response_code), (2, Some(503)));
     assert_eq!(bench.count(&bench.deliveries).await, 2);
     assert_eq!(bench.spy.requests("SendMessageBatch").len(), 1);
+}
+
+#[tokio::test]
+async fn whatever_is_sent_belongs_to_the_group_of_its_hook() {
+    let (busy, gone) = (answering(503).await, answering(410).await);
+    let bench = Bench::new(&[*busy.address(), *gone.address()], "5s").await;
+    let retried = bench.hook(&busy.uri()).await;
+    let given_up = bench.hook(&gone.uri()).await;
+    let early = bench.hook(&busy.uri()).await;
+    let early = DeliveryJob {
+        not_before: clock::now() + Duration::from_hours(1),
+        ..job(&early)
+    };
+    let jobs = [job(&retried), job(&given_up), early];
+    assert!(bench.work(jobs).await.is_empty());
+
+    let batches = bench.spy.requests("SendMessageBatch");
+    let entries = batches
+        .iter()
+        .flat_map(|b| b["Entries"].as_array().unwrap());
+    let mut sent = 0;
+    for entry in entries {
+        let body = entry["MessageBody"].as_str().unwrap();
+        let hook_id = QueueMessage::decode(body).unwrap().hook_id();
+        assert_eq!(entry["MessageGroupId"], hook_id.to_string());
+        sent += 1;
+    }
+    assert_eq!(sent, 3);
 }
 
 #[tokio::test]
