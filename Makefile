@@ -23,6 +23,11 @@ help: ## List the targets
 test: ## Run every test
 	cargo test --workspace
 
+.PHONY: bench
+bench: ## Measure what one endpoint that hangs costs the others (about two minutes)
+	cargo build --release --locked -p academy-hooks -p bench
+	cargo run --release --locked -p bench --bin fairness
+
 .PHONY: check
 check: check-format check-lints check-docs check-template check-dependencies ## Everything that must hold beside the tests
 

@@ -23,7 +23,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const STACK: &str = "academy-hooks";
 
 /// As the template has it: no job is handed out again while its worker may still be at it.
-const VISIBILITY_TIMEOUT_S: u32 = 360;
+const VISIBILITY_TIMEOUT_S: u32 = 540;
+
+/// The same for dead letters.
+const DEAD_LETTERS_VISIBILITY_TIMEOUT_S: u32 = 180;
 
 /// As the template has it: how often a job is handed out before it is a dead letter.
 const MAX_RECEIVES: u32 = 5;
@@ -31,8 +34,9 @@ const MAX_RECEIVES: u32 = 5;
 /// The most messages that a worker gets at once.
 const BATCH_SIZE: i32 = 10;
 
-/// How many workers deliver at once.
-const DELIVERING: usize = 64;
+/// How many workers deliver at once: each costs what the calls cost that it makes. Four endpoints may
+/// hang, with all the messages in flight that the queue lets each of them have, before others wait.
+const DELIVERING: usize = 4 * emulator::GROUP_IN_FLIGHT as usize;
 
 /// How many workers record dead letters at once.
 const RECORDING: usize = 2;
@@ -70,12 +74,14 @@ impl Prepared {
         let aws = LocalAws::start(storage).await?;
         let names = TableNames::of_stack(STACK);
         create_tables(&aws.dynamodb(), &names).await?;
-        let dead_letters_url = create_queue(&aws, "dead-letters", None).await?;
+        let hidden_s = DEAD_LETTERS_VISIBILITY_TIMEOUT_S;
+        let dead_letters_url = create_queue(&aws, "dead-letters", hidden_s, None).await?;
         let redrive = format!(
             r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":{MAX_RECEIVES}}}"#,
             queue_arn(&aws, &dead_letters_url).await?
         );
-        let deliveries_url = create_queue(&aws, "deliveries", Some(redrive)).await?;
+        let hidden_s = VISIBILITY_TIMEOUT_S;
+        let deliveries_url = create_queue(&aws, "deliveries", hidden_s, Some(redrive)).await?;
         let stores = Stores::new(&aws.dynamodb(), &names);
         Ok(Self {
             aws,
@@ -230,7 +236,12 @@ impl Prepared {
     }
 }
 
-async fn create_queue(aws: &LocalAws, name: &str, redrive: Option<String>) -> Result<String> {
+async fn create_queue(
+    aws: &LocalAws,
+    name: &str,
+    hidden_s: u32,
+    redrive: Option<String>,
+) -> Result<String> {
     let name = format!("{STACK}-{name}");
     let failed = || format!("cannot make the queue {name}");
     let sqs = aws.sqs();
@@ -240,10 +251,8 @@ async fn create_queue(aws: &LocalAws, name: &str, redrive: Option<String>) -> Re
         .queue_url
         .with_context(failed)?;
     // Apart from its making: an older release may have made it with other attributes.
-    let mut attributes = HashMap::from([(
-        QueueAttributeName::VisibilityTimeout,
-        VISIBILITY_TIMEOUT_S.to_string(),
-    )]);
+    let mut attributes =
+        HashMap::from([(QueueAttributeName::VisibilityTimeout, hidden_s.to_string())]);
     attributes.extend(redrive.map(|redrive| (QueueAttributeName::RedrivePolicy, redrive)));
     let request = sqs.set_queue_attributes().queue_url(&url);
     let set = request.set_attributes(Some(attributes)).send().await;

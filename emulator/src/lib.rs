@@ -20,6 +20,7 @@ use tokio::{net::TcpListener, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use event_source::EventSource;
+pub use sqs::GROUP_IN_FLIGHT;
 
 /// How often expired items and messages are removed.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
@@ -175,7 +176,7 @@ fn open(storage: &Storage) -> Result<(Option<File>, Database, sqs::Store), Start
     }
     let file = directory.join("dynamodb.sqlite");
     let database = Database::new(&file.to_string_lossy()).map_err(tables)?;
-    let queues = sqs::Store::file(&directory.join("sqs.sqlite"))?;
+    let queues = sqs::Store::file(&directory.join("sqs.sqlite"), sqs::now())?;
     Ok((Some(lock), database, queues))
 }
 

@@ -9,10 +9,13 @@ use aws_smithy_http_client::{
     tls::{Provider, rustls_provider::CryptoMode},
 };
 
+/// How long a call may take with all its retries.
+pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The configuration that all clients of this process share.
 ///
-/// One call may take 3 s and with its retries 10 s: an API request that waits on a table which does
-/// not answer must end as a 503 well before the gateway's own limit of 30 s.
+/// One try of a call may take 3 s, all together [`OPERATION_TIMEOUT`]: an API request that waits on a
+/// table which does not answer must end as a 503 well before the gateway's own limit of 30 s.
 pub async fn sdk_config() -> SdkConfig {
     let https = Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -22,7 +25,7 @@ pub async fn sdk_config() -> SdkConfig {
         .timeout_config(
             TimeoutConfig::builder()
                 .operation_attempt_timeout(Duration::from_secs(3))
-                .operation_timeout(Duration::from_secs(10))
+                .operation_timeout(OPERATION_TIMEOUT)
                 .build(),
         )
         .load()

@@ -1,4 +1,8 @@
 //! The queues: jobs go out in batches, as full as SQS takes them.
+//!
+//! Every message belongs to the group of its hook. In a standard queue that orders and blocks
+//! nothing: SQS only prefers the messages of other groups while one has many in flight, so that an
+//! endpoint that hangs does not keep the others waiting.
 
 use std::{
     collections::BTreeSet,
@@ -6,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_sqs::{Client, error::DisplayErrorContext, types::SendMessageBatchRequestEntry};
+use aws_sdk_sqs::{
+    Client,
+    error::DisplayErrorContext,
+    types::{DeleteMessageBatchRequestEntry, SendMessageBatchRequestEntry},
+};
 use futures_util::{StreamExt, stream};
 
 use crate::model::QueueMessage;
@@ -59,6 +67,7 @@ struct Entry {
     /// Its position among the messages to send.
     index: usize,
     body: String,
+    group: String,
     delay_s: u32,
 }
 
@@ -81,6 +90,7 @@ impl Queue {
                     Ok(body) if body.len() <= BATCH_BYTES => Some(Entry {
                         index,
                         body,
+                        group: outgoing.message.hook_id().to_string(),
                         delay_s: outgoing.delay_s,
                     }),
                     Ok(body) => {
@@ -108,6 +118,35 @@ impl Queue {
         unsent
     }
 
+    /// Deletes received messages, up to ten, by their receipts. What cannot be deleted comes again.
+    pub async fn delete(&self, receipts: impl IntoIterator<Item = String>) {
+        let entries = receipts.into_iter().enumerate().map(|(position, receipt)| {
+            DeleteMessageBatchRequestEntry::builder()
+                .id(position.to_string())
+                .receipt_handle(receipt)
+                .build()
+        });
+        let entries = match entries.collect::<Result<Vec<_>, _>>() {
+            Ok(entries) if entries.is_empty() => return,
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::error!(%error, "a batch cannot be built");
+                return;
+            }
+        };
+        let request = self.client.delete_message_batch().queue_url(&self.url);
+        match request.set_entries(Some(entries)).send().await {
+            Ok(answer) => {
+                if let Some(entry) = answer.failed().first() {
+                    tracing::warn!(code = entry.code(), "messages could not be deleted");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(cause = %DisplayErrorContext(&error), "messages could not be deleted");
+            }
+        }
+    }
+
     /// Sends one batch, unless the queue is known to be down, and returns the positions of what SQS
     /// did not take.
     async fn send_batch(&self, mut batch: Vec<Entry>, down: &AtomicBool) -> Vec<usize> {
@@ -119,6 +158,7 @@ impl Queue {
                 SendMessageBatchRequestEntry::builder()
                     .id(position.to_string())
                     .message_body(&entry.body)
+                    .message_group_id(&entry.group)
                     .delay_seconds(i32::try_from(entry.delay_s).unwrap_or(i32::MAX))
                     .build()
             });
@@ -207,6 +247,7 @@ mod tests {
             let entries = sizes.iter().enumerate().map(|(index, size)| Entry {
                 index,
                 body: "x".repeat(*size),
+                group: "1".to_owned(),
                 delay_s: 0,
             });
             let mut seen = Vec::new();

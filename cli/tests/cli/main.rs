@@ -11,3 +11,4 @@ mod operator;
 mod process;
 mod repair;
 mod serve;
+mod storm;

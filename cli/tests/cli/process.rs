@@ -216,7 +216,7 @@ pub(crate) fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     panic!("{what} never came")
 }
 
-/// An endpoint that answers each request with one status.
+/// An endpoint that answers each request with a status.
 pub(crate) struct Endpoint {
     pub(crate) addr: SocketAddr,
     bodies: Receiver<String>,
@@ -224,14 +224,20 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     pub(crate) fn start(status: u16) -> Self {
+        Self::answering(move |_| status)
+    }
+
+    /// One whose status depends on the request's body.
+    pub(crate) fn answering(status: impl Fn(&str) -> u16 + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let (sender, bodies) = channel();
+        let status = Arc::new(status);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let sender = sender.clone();
+                let (sender, status) = (sender.clone(), Arc::clone(&status));
                 thread::spawn(move || {
-                    if let Some(body) = answer(stream, status) {
+                    if let Some(body) = answer(stream, &*status) {
                         let _ = sender.send(body);
                     }
                 });
@@ -254,12 +260,15 @@ impl Endpoint {
     }
 }
 
-fn answer(stream: TcpStream, status: u16) -> Option<String> {
+fn answer(stream: TcpStream, status: &dyn Fn(&str) -> u16) -> Option<String> {
     let mut reader = BufReader::new(stream);
     let mut length = 0;
     loop {
         let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
+        if reader.read_line(&mut line).ok()? == 0 {
+            // The connection ended without a request.
+            return None;
+        }
         let line = line.trim().to_ascii_lowercase();
         if line.is_empty() {
             break;
@@ -270,7 +279,9 @@ fn answer(stream: TcpStream, status: u16) -> Option<String> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
+    let body = String::from_utf8(body).ok()?;
+    let status = status(&body);
     let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     reader.get_mut().write_all(answer.as_bytes()).ok()?;
-    String::from_utf8(body).ok()
+    Some(body)
 }

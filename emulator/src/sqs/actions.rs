@@ -215,22 +215,19 @@ impl Server {
             tokio::pin!(changed);
             changed.as_mut().enable();
             let now = now();
-            let (found, moved) = self.inner.store.receive(&queue.name, &rules, now)?;
-            if moved {
+            let taken = self.inner.store.receive(&queue.name, &rules, now)?;
+            if taken.moved {
                 self.inner.changed.notify_waiters();
             }
-            if !found.is_empty() || now >= deadline || self.inner.stop.is_cancelled() {
-                let messages = found
+            if !taken.messages.is_empty() || now >= deadline || self.inner.stop.is_cancelled() {
+                let messages = taken
+                    .messages
                     .into_iter()
                     .map(|message| show(message, &names))
                     .collect();
                 return Ok(Received { messages });
             }
-            let next = self
-                .inner
-                .store
-                .next_visible(&queue.name)?
-                .unwrap_or(deadline);
+            let next = taken.next.unwrap_or(deadline);
             let sleep = u64::try_from((next.min(deadline) - now).max(1)).unwrap_or(1);
             tokio::select! {
                 () = &mut changed => {}
@@ -241,11 +238,7 @@ impl Server {
     }
 
     pub(super) fn delete(&self, request: &DeleteMessage) -> Result<Done, SqsError> {
-        let queue = self.queue_at(&request.queue_url)?;
-        self.inner
-            .store
-            .delete(&queue.name, &request.receipt.receipt_handle)?;
-        Ok(Done {})
+        self.delete_one(&self.queue_at(&request.queue_url)?, &request.receipt)
     }
 
     pub(super) fn delete_batch(
@@ -255,11 +248,16 @@ impl Server {
         let queue = self.queue_at(&request.queue_url)?;
         check_batch(&request.entries)?;
         Ok(each(request.entries, |receipt| {
-            self.inner
-                .store
-                .delete(&queue.name, &receipt.receipt_handle)?;
-            Ok(Done {})
+            self.delete_one(&queue, &receipt)
         }))
+    }
+
+    fn delete_one(&self, queue: &Queue, receipt: &Receipt) -> Result<Done, SqsError> {
+        let store = &self.inner.store;
+        if store.delete(&queue.name, &receipt.receipt_handle)? {
+            self.inner.changed.notify_waiters();
+        }
+        Ok(Done {})
     }
 
     pub(super) fn change_visibility(

@@ -62,6 +62,8 @@ pub(super) struct NewMessage {
     pub(super) body: String,
     #[serde(default)]
     pub(super) delay_seconds: Option<i64>,
+    #[serde(default)]
+    pub(super) message_group_id: Option<String>,
     /// Not carried here: refused.
     #[serde(default, rename = "MessageAttributes")]
     pub(super) attributes: BTreeMap<String, Value>,

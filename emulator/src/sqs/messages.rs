@@ -37,6 +37,11 @@ pub(super) fn is_name(text: &str) -> bool {
     (1..=80).contains(&text.len()) && text.chars().all(is_allowed)
 }
 
+/// Whether a text is the id of a group of messages.
+fn is_group(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic())
+}
+
 pub(super) fn check_batch<E>(entries: &[Entry<E>]) -> Result<(), SqsError> {
     if entries.is_empty() {
         return Err(SqsError::EmptyBatch);
@@ -86,6 +91,7 @@ pub(super) fn new_message(
     let NewMessage {
         body,
         delay_seconds,
+        message_group_id,
         attributes,
     } = message;
     let delay = delay_seconds.unwrap_or_else(|| queue.number("DelaySeconds"));
@@ -99,6 +105,11 @@ pub(super) fn new_message(
         return invalid(format!(
             "A message of this queue has at most {limit} bytes."
         ));
+    }
+    if message_group_id.as_deref().is_some_and(|id| !is_group(id)) {
+        return invalid(
+            "MessageGroupId has 1 to 128 letters, digits and punctuation marks.".to_owned(),
+        );
     }
     if !attributes.is_empty() {
         return invalid("Message attributes are not carried here.".to_owned());
@@ -117,6 +128,7 @@ pub(super) fn new_message(
         Outgoing {
             message_id,
             body,
+            group: message_group_id.unwrap_or_default(),
             delay,
         },
         sent,
@@ -135,6 +147,7 @@ pub(super) fn show(message: StoredMessage, names: &[String]) -> ReceivedMessage 
             message.first_received_at.to_string(),
         ),
         ("ApproximateReceiveCount", message.receive_count.to_string()),
+        ("MessageGroupId", message.group),
         ("SenderId", ACCOUNT.to_owned()),
         ("SentTimestamp", message.sent_at.to_string()),
     ];
@@ -146,7 +159,7 @@ pub(super) fn show(message: StoredMessage, names: &[String]) -> ReceivedMessage 
         body: message.body,
         attributes: attributes
             .into_iter()
-            .filter(|(name, _)| is_wanted(name))
+            .filter(|(name, value)| is_wanted(name) && !value.is_empty())
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
     }

@@ -6,12 +6,14 @@
 
 mod actions;
 mod api;
+mod groups;
 mod messages;
 mod queue;
 mod server;
 mod store;
 
-pub(crate) use server::Server;
+pub use groups::GROUP_IN_FLIGHT;
+pub(crate) use server::{Server, now};
 pub(crate) use store::Store;
 
 /// What a caller did wrong, or what is wrong here.

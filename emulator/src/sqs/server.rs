@@ -75,7 +75,7 @@ impl Server {
     clippy::disallowed_methods,
     reason = "a queue keeps its own time, as the service does"
 )]
-pub(super) fn now() -> Millis {
+pub(crate) fn now() -> Millis {
     jiff::Timestamp::now().as_millisecond()
 }
 

@@ -1,19 +1,23 @@
 //! The queues' file.
 //!
 //! A message is one row. It can be received when its `visible_at` has come; receiving it moves that
-//! time on and gives it a new receipt. One connection behind a lock serves all requests: an
-//! operation is one short transaction, of tens of microseconds.
+//! time on and gives it a new receipt. Which of those that can be received are is for
+//! [`groups`](super::groups) to say. One connection behind a lock serves all requests: an operation
+//! is one short transaction, of tens of microseconds, however many messages wait.
 
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use uuid::Uuid;
 
-use super::SqsError;
+use super::{SqsError, groups};
 
 /// Milliseconds since 1970.
 pub(super) type Millis = i64;
@@ -25,6 +29,8 @@ pub(super) type Attributes = BTreeMap<String, String>;
 pub(super) struct Outgoing {
     pub(super) message_id: String,
     pub(super) body: String,
+    /// The group it belongs to; empty for none.
+    pub(super) group: String,
     pub(super) delay: Millis,
 }
 
@@ -33,6 +39,7 @@ pub(super) struct StoredMessage {
     pub(super) message_id: String,
     pub(super) receipt: String,
     pub(super) body: String,
+    pub(super) group: String,
     pub(super) sent_at: Millis,
     pub(super) receive_count: i64,
     pub(super) first_received_at: Millis,
@@ -46,6 +53,15 @@ pub(super) struct ReceiveRules {
     pub(super) redrive: Option<(i64, String)>,
 }
 
+/// What receiving came to.
+pub(super) struct Taken {
+    pub(super) messages: Vec<StoredMessage>,
+    /// Whether messages have moved to the dead-letter queue.
+    pub(super) moved: bool,
+    /// When there may be something to receive if nothing else happens.
+    pub(super) next: Option<Millis>,
+}
+
 /// How many messages a queue has.
 pub(super) struct Counts {
     pub(super) visible: i64,
@@ -56,6 +72,8 @@ pub(super) struct Counts {
 /// All queues.
 pub(crate) struct Store {
     connection: Mutex<Connection>,
+    /// Whether a receive has left messages behind that a deletion makes room for.
+    held_back: AtomicBool,
 }
 
 const SCHEMA: &str = "
@@ -73,32 +91,52 @@ const SCHEMA: &str = "
         visible_at INTEGER NOT NULL,
         receive_count INTEGER NOT NULL DEFAULT 0,
         first_received_at INTEGER,
-        receipt TEXT
+        receipt TEXT,
+        message_group TEXT NOT NULL DEFAULT ''
     );
-    CREATE INDEX IF NOT EXISTS messages_by_time ON messages (queue, visible_at, id);
+";
+
+/// After the column that an older file may lack.
+const INDEXES: &str = "
+    DROP INDEX IF EXISTS messages_by_time;
+    CREATE INDEX IF NOT EXISTS messages_by_group
+        ON messages (queue, message_group, visible_at, id);
+    CREATE INDEX IF NOT EXISTS messages_received
+        ON messages (queue, receive_count, visible_at) WHERE receive_count > 0;
+    CREATE INDEX IF NOT EXISTS messages_in_flight
+        ON messages (queue, message_group, visible_at) WHERE receipt IS NOT NULL;
 ";
 
 impl Store {
     /// Queues in memory.
     pub(crate) fn memory() -> rusqlite::Result<Self> {
-        Self::with(Connection::open_in_memory()?)
+        let connection = Connection::open_in_memory()?;
+        prepare(&connection)?;
+        Self::with(connection)
     }
 
-    /// Queues in a file.
-    pub(crate) fn file(path: &Path) -> rusqlite::Result<Self> {
+    /// Queues in a file, which no other process works on. Those who had messages in flight have
+    /// ended with the server that they had them from, so these can be received again at once.
+    pub(crate) fn file(path: &Path, now: Millis) -> rusqlite::Result<Self> {
         let connection = Connection::open(path)?;
         // What is committed survives the end of the process at any moment; the end of the machine
         // may cost the last transactions.
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "normal")?;
+        prepare(&connection)?;
+        connection.execute(
+            "UPDATE messages SET visible_at = ?1 WHERE receipt IS NOT NULL AND visible_at > ?1",
+            [now],
+        )?;
         Self::with(connection)
     }
 
     fn with(connection: Connection) -> rusqlite::Result<Self> {
-        connection.execute_batch(SCHEMA)?;
+        groups::open(&connection)?;
         connection.set_prepared_statement_cache_capacity(32);
         Ok(Self {
             connection: Mutex::new(connection),
+            held_back: AtomicBool::new(false),
         })
     }
 
@@ -157,62 +195,65 @@ impl Store {
         for message in messages {
             transaction
                 .prepare_cached(
-                    "INSERT INTO messages (queue, message_id, body, sent_at, visible_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                    "INSERT INTO messages
+                         (queue, message_id, body, sent_at, visible_at, message_group)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 )?
                 .execute(params![
                     queue,
                     message.message_id,
                     message.body,
                     now,
-                    now + message.delay
+                    now + message.delay,
+                    message.group
                 ])?;
+            groups::comes(&transaction, queue, &message.group, now + message.delay)?;
         }
         transaction.commit()?;
         Ok(())
     }
 
     /// Receives messages, and moves those to the dead-letter queue that were received too often.
-    /// Says whether any were moved.
     pub(super) fn receive(
         &self,
         queue: &str,
         rules: &ReceiveRules,
         now: Millis,
-    ) -> Result<(Vec<StoredMessage>, bool), SqsError> {
+    ) -> Result<Taken, SqsError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         let moved = match &rules.redrive {
-            None => 0,
+            None => false,
             Some((max_receives, target)) => {
                 redrive(&transaction, queue, *max_receives, target, now)?
             }
         };
-        let mut received = take(&transaction, queue, rules, now)?;
-        for message in &mut received {
-            message.receive_count += 1;
+        let choice = groups::choose(&transaction, queue, rules.max_messages, now)?;
+        let messages = take(&transaction, &choice.ids, rules, now)?;
+        for group in &choice.groups {
+            groups::refresh(&transaction, queue, group)?;
         }
         transaction.commit()?;
-        Ok((received, moved > 0))
-    }
-
-    /// When the next message of a queue can be received.
-    pub(super) fn next_visible(&self, queue: &str) -> Result<Option<Millis>, SqsError> {
-        let connection = self.lock();
-        let mut statement =
-            connection.prepare_cached("SELECT MIN(visible_at) FROM messages WHERE queue = ?1")?;
-        Ok(statement.query_row([queue], |row| row.get(0))?)
+        if choice.held_back {
+            self.held_back.store(true, Ordering::Relaxed);
+        }
+        Ok(Taken {
+            messages,
+            moved,
+            next: choice.next,
+        })
     }
 
     /// Deletes the message that was last received with this receipt. One that was received again
-    /// since then stays, as it may with the real service.
-    pub(super) fn delete(&self, queue: &str, receipt: &str) -> Result<(), SqsError> {
+    /// since then stays, as it may with the real service. Says whether that may have made room for
+    /// messages that a receive has left behind.
+    pub(super) fn delete(&self, queue: &str, receipt: &str) -> Result<bool, SqsError> {
         let id = row_of(receipt)?;
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached("DELETE FROM messages WHERE id = ?1 AND queue = ?2 AND receipt = ?3")?;
-        statement.execute(params![id, queue, receipt])?;
-        Ok(())
+        let deleted = statement.execute(params![id, queue, receipt])?;
+        Ok(deleted > 0 && self.held_back.swap(false, Ordering::Relaxed))
     }
 
     pub(super) fn change_visibility(
@@ -223,19 +264,25 @@ impl Store {
         now: Millis,
     ) -> Result<(), SqsError> {
         let id = row_of(receipt)?;
-        let changed = self.lock().execute(
-            "UPDATE messages SET visible_at = ?4
-             WHERE id = ?1 AND queue = ?2 AND receipt = ?3 AND visible_at > ?5",
-            params![id, queue, receipt, now + timeout, now],
-        )?;
-        if changed == 1 {
-            Ok(())
-        } else {
-            Err(SqsError::NotInFlight)
-        }
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        let changed: Option<String> = transaction
+            .query_row(
+                "UPDATE messages SET visible_at = ?4
+                 WHERE id = ?1 AND queue = ?2 AND receipt = ?3 AND visible_at > ?5
+                 RETURNING message_group",
+                params![id, queue, receipt, now + timeout, now],
+                |row| row.get(0),
+            )
+            .optional()?;
+        let group = changed.ok_or(SqsError::NotInFlight)?;
+        groups::comes(&transaction, queue, &group, now + timeout)?;
+        transaction.commit()?;
+        Ok(())
     }
 
     pub(super) fn purge(&self, queue: &str) -> Result<(), SqsError> {
+        // The group's entries go at the next receive.
         self.lock()
             .execute("DELETE FROM messages WHERE queue = ?1", [queue])?;
         Ok(())
@@ -268,6 +315,17 @@ impl Store {
     }
 }
 
+/// Makes the tables, or brings those of an older file up to date.
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(SCHEMA)?;
+    if !connection.column_exists(None, "messages", "message_group")? {
+        connection.execute_batch(
+            "ALTER TABLE messages ADD COLUMN message_group TEXT NOT NULL DEFAULT ''",
+        )?;
+    }
+    connection.execute_batch(INDEXES)
+}
+
 /// Moves messages that could be received but were received often enough.
 fn redrive(
     transaction: &Transaction<'_>,
@@ -275,52 +333,54 @@ fn redrive(
     max_receives: i64,
     target: &str,
     now: Millis,
-) -> Result<usize, SqsError> {
+) -> Result<bool, SqsError> {
     let mut statement = transaction.prepare_cached(
         "UPDATE messages
          SET queue = ?3, visible_at = ?4, receive_count = 0, first_received_at = NULL, receipt = NULL
-         WHERE queue = ?1 AND visible_at <= ?4 AND receive_count >= ?2",
+         WHERE queue = ?1 AND visible_at <= ?4 AND receive_count >= ?2 AND receive_count > 0
+         RETURNING message_group",
     )?;
-    Ok(statement.execute(params![queue, max_receives, target, now])?)
+    let moved = statement.query_map(params![queue, max_receives, target, now], |row| row.get(0))?;
+    let moved: Vec<String> = moved.collect::<Result<_, _>>()?;
+    for group in &moved {
+        groups::comes(transaction, target, group, now)?;
+    }
+    Ok(!moved.is_empty())
 }
 
+/// Hands these messages out.
 fn take(
     transaction: &Transaction<'_>,
-    queue: &str,
+    ids: &[i64],
     rules: &ReceiveRules,
     now: Millis,
 ) -> Result<Vec<StoredMessage>, SqsError> {
-    let mut select = transaction.prepare_cached(
-        "SELECT id, message_id, body, sent_at, receive_count, first_received_at FROM messages
-         WHERE queue = ?1 AND visible_at <= ?2 ORDER BY visible_at, id LIMIT ?3",
-    )?;
-    let rows = select.query_map(params![queue, now, rules.max_messages], |row| {
-        let id: i64 = row.get(0)?;
-        let message = StoredMessage {
-            message_id: row.get(1)?,
-            receipt: format!("{id}:{}", Uuid::now_v7().simple()),
-            body: row.get(2)?,
-            sent_at: row.get(3)?,
-            receive_count: row.get(4)?,
-            first_received_at: row.get::<_, Option<Millis>>(5)?.unwrap_or(now),
-        };
-        Ok((id, message))
-    })?;
-    let found = rows.collect::<Result<Vec<_>, _>>()?;
     let mut update = transaction.prepare_cached(
         "UPDATE messages SET visible_at = ?2, receipt = ?3, receive_count = receive_count + 1,
-                             first_received_at = ?4 WHERE id = ?1",
+                             first_received_at = coalesce(first_received_at, ?4)
+         WHERE id = ?1
+         RETURNING message_id, receipt, body, message_group, sent_at, receive_count,
+                   first_received_at",
     )?;
-    for (id, message) in &found {
+    let mut messages = Vec::with_capacity(ids.len());
+    for id in ids {
+        let receipt = format!("{id}:{}", Uuid::now_v7().simple());
         let visible_at = now + rules.visibility_timeout;
-        update.execute(params![
-            id,
-            visible_at,
-            message.receipt,
-            message.first_received_at
-        ])?;
+        messages.push(
+            update.query_row(params![id, visible_at, receipt, now], |row| {
+                Ok(StoredMessage {
+                    message_id: row.get(0)?,
+                    receipt: row.get(1)?,
+                    body: row.get(2)?,
+                    group: row.get(3)?,
+                    sent_at: row.get(4)?,
+                    receive_count: row.get(5)?,
+                    first_received_at: row.get(6)?,
+                })
+            })?,
+        );
     }
-    Ok(found.into_iter().map(|(_, message)| message).collect())
+    Ok(messages)
 }
 
 /// The row that a receipt names.

@@ -1,6 +1,6 @@
 //! One attempt, in a task of its own: a panic in it, or a deadline that it overruns, ends it alone.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use shared::{
@@ -9,14 +9,10 @@ use shared::{
         client::{DeliveryClient, Reply},
         sign,
     },
-    model::{DELIVERY_DEADLINE, DeliveryJob},
+    model::{ATTEMPT_GUARD, DeliveryJob},
     store::SignedHook,
 };
 use tracing::Instrument;
-
-/// The time that an attempt may take before it is cut off from outside. The client keeps its own,
-/// shorter deadline; this one holds whatever the client does.
-const GUARD: Duration = Duration::from_secs(DELIVERY_DEADLINE.as_secs() + 5);
 
 /// An attempt that was made.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +72,7 @@ pub(crate) async fn attempt(
         }
     });
     let stop = task.abort_handle();
-    match tokio::time::timeout(GUARD, task).await {
+    match tokio::time::timeout(ATTEMPT_GUARD, task).await {
         Ok(Ok(attempted)) => Some(attempted),
         Ok(Err(error)) => {
             tracing::error!(%delivery_id, %error, "an attempt panicked");

@@ -1,4 +1,10 @@
 //! A batch: its hooks read together, and the jobs of each hook worked in a [`Round`] of their own.
+//!
+//! The queue deletes a batch's messages when the slowest has ended. If that takes longer than
+//! [`SETTLE_AFTER`], those that are done are deleted here: an endpoint that hangs for half a minute
+//! would otherwise keep its neighbours' messages in flight for as long, and the queue, which tells
+//! noisy groups by what they have in flight, could not tell them apart. A crash after that repeats
+//! only what was still hanging.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -6,8 +12,9 @@ use std::{
 };
 
 use futures_util::{
-    FutureExt,
-    future::{join, join_all},
+    FutureExt, StreamExt,
+    future::{BoxFuture, join},
+    stream::FuturesUnordered,
 };
 use jiff::Timestamp;
 use shared::{
@@ -24,6 +31,9 @@ use crate::{
 /// How long reading the hooks of a batch may take: the attempts, and what is written after them, must
 /// fit into the rest of an invocation.
 const READING: Duration = Duration::from_secs(10);
+
+/// How long the messages that are done wait for those that are not.
+const SETTLE_AFTER: Duration = Duration::from_millis(500);
 
 /// How long jobs wait whose hooks could not be read, in seconds.
 const UNREADABLE_WAIT_S: u32 = 60;
@@ -84,11 +94,33 @@ impl<'a> Batch<'a> {
                 return self.wait_for_the_table(due).await;
             }
         };
-        let rounds = by_hook(due, &hooks).into_iter().map(|(id, (hook, jobs))| {
-            let round = Round::new(self.deliver, self.now, hook, states.get(&id));
-            round.work(jobs)
-        });
-        join_all(rounds).await.concat()
+        let rounds: FuturesUnordered<_> = by_hook(due, &hooks)
+            .into_iter()
+            .map(|(id, (hook, jobs))| {
+                let round = Round::new(self.deliver, self.now, hook, states.get(&id));
+                ended(round, jobs).boxed()
+            })
+            .collect();
+        self.settle(rounds).await
+    }
+
+    /// Waits for all rounds. When some take long, the messages of those that have ended are deleted
+    /// meanwhile; what the queue does about them at the end then comes to nothing.
+    async fn settle(self, mut rounds: FuturesUnordered<BoxFuture<'_, Ended>>) -> Vec<String> {
+        let mut failed = Vec::new();
+        let mut done = Vec::new();
+        let soon = tokio::time::Instant::now() + SETTLE_AFTER;
+        while let Ok(round) = tokio::time::timeout_at(soon, rounds.next()).await {
+            let Some(round) = round else {
+                return failed;
+            };
+            failed.extend(round.failed);
+            done.extend(round.done);
+        }
+        let rest = rounds.map(|round| round.failed).concat();
+        let (rest, ()) = join(rest, self.deliver.deliveries.delete(done)).await;
+        failed.extend(rest);
+        failed
     }
 
     /// Sends jobs on that nothing can be done for at present. They are not handed out again as they
@@ -137,6 +169,28 @@ impl<'a> Batch<'a> {
             }
         }
         Ok((hooks, states))
+    }
+}
+
+/// A round that has ended.
+struct Ended {
+    /// The messages that the queue is to hand out again.
+    failed: Vec<String>,
+    /// What deletes the others.
+    done: Vec<String>,
+}
+
+/// Makes a round.
+async fn ended(round: Round<'_>, jobs: Vec<Received>) -> Ended {
+    let receipts: Vec<_> = jobs
+        .iter()
+        .map(|received| (received.message_id.clone(), received.receipt.clone()))
+        .collect();
+    let failed = round.work(jobs).await;
+    let done = receipts.into_iter().filter(|(id, _)| !failed.contains(id));
+    Ended {
+        done: done.filter_map(|(_, receipt)| receipt).collect(),
+        failed,
     }
 }
 

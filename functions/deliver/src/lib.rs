@@ -42,6 +42,8 @@ pub struct Deliver {
 #[derive(Clone, Debug)]
 struct Received {
     message_id: String,
+    /// What deletes the message.
+    receipt: Option<String>,
     job: DeliveryJob,
 }
 
@@ -53,7 +55,11 @@ impl Deliver {
         for record in event.records {
             let message_id = record.message_id.unwrap_or_default();
             match QueueMessage::decode(record.body.as_deref().unwrap_or_default()) {
-                Ok(QueueMessage::Delivery(job)) => received.push(Received { message_id, job }),
+                Ok(QueueMessage::Delivery(job)) => received.push(Received {
+                    message_id,
+                    receipt: record.receipt_handle,
+                    job,
+                }),
                 // Perhaps a newer release can read it; else the redrive policy ends it.
                 Ok(QueueMessage::DeadLetter(_)) => {
                     tracing::error!(message_id, "a dead letter came as a job");

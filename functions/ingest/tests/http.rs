@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use axum::http::Method;
 use ingest::Ingest;
 use serde_json::{Value, json};
@@ -92,14 +92,22 @@ impl Function {
         let mut jobs = Vec::new();
         loop {
             let request = sqs.receive_message().queue_url(&self.queue_url);
-            let received = request.max_number_of_messages(10).send().await.unwrap();
+            let request = request
+                .max_number_of_messages(10)
+                .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId);
+            let received = request.send().await.unwrap();
             let messages = received.messages.unwrap_or_default();
             if messages.is_empty() {
                 return jobs;
             }
             for message in messages {
+                let group = message.attributes.unwrap_or_default();
+                let group = group[&MessageSystemAttributeName::MessageGroupId].clone();
                 match QueueMessage::decode(&message.body.unwrap()).unwrap() {
-                    QueueMessage::Delivery(job) => jobs.push(job),
+                    QueueMessage::Delivery(job) => {
+                        assert_eq!(group, job.hook.id.to_string());
+                        jobs.push(job);
+                    }
                     QueueMessage::DeadLetter(_) => unreachable!("nothing fails here"),
                 }
             }

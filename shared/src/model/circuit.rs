@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub const FAILURES_TO_OPEN: u64 = 5;
 
 /// How long a probe counts as under way if nothing is heard of it: as long as a worker may live.
-const PROBE_LEASE: Duration = Duration::from_mins(1);
+pub const PROBE_LEASE: Duration = Duration::from_secs(90);
 
 /// A circuit that is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

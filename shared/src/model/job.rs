@@ -107,6 +107,14 @@ struct Tag {
 }
 
 impl QueueMessage {
+    /// The hook that it is about.
+    #[must_use]
+    pub fn hook_id(&self) -> HookId {
+        match self {
+            Self::Delivery(job) | Self::DeadLetter(DeadLetter { job, .. }) => job.hook.id,
+        }
+    }
+
     /// The message as a queue carries it.
     pub fn encode(&self) -> Result<String, serde_json::Error> {
         match self {

@@ -16,14 +16,14 @@ mod secret;
 mod target;
 
 pub use attempt::{AttemptRecord, newest};
-pub use circuit::{FAILURES_TO_OPEN, OpenCircuit};
+pub use circuit::{FAILURES_TO_OPEN, OpenCircuit, PROBE_LEASE};
 pub use event::Accepted;
 pub use hook::{Hook, HookStats, HookView, Scope, Subscription};
 pub use hook_error::HookError;
 pub use id::HookId;
 pub use identity::{Academy, InvalidName, Principal, User, check_name};
 pub use job::{DeadLetter, DeliveryJob, HookRef, Malformed, QueueMessage};
-pub use outcome::{DELIVERY_DEADLINE, Outcome, Verdict};
+pub use outcome::{ATTEMPT_GUARD, DELIVERY_DEADLINE, Outcome, Verdict};
 pub use secret::{
     InvalidSecret, MAX_SECRETS, NoRandomness, PreviousSecret, SECRET_OVERLAP, Secret, Secrets,
     TooManySecrets,

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 /// The time one attempt may take, from the look-up of the name to the end of the answer.
 pub const DELIVERY_DEADLINE: Duration = Duration::from_secs(30);
 
+/// The time after which an attempt is cut off from outside. The client keeps its own, shorter
+/// deadline; this one holds whatever the client does.
+pub const ATTEMPT_GUARD: Duration = Duration::from_secs(DELIVERY_DEADLINE.as_secs() + 5);
+
 /// How one attempt ended. Hooks remember it by the variant's position: new ones go last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {

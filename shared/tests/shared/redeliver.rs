@@ -9,7 +9,6 @@ use shared::{
     redeliver::{MOST, RedeliverError, Redelivered, redeliver},
     store::{HookErrors, Kept},
 };
-
 use uuid::Uuid;
 
 use super::{
@@ -60,6 +59,10 @@ impl Bench {
                     QueueMessage::Delivery(job) => jobs.push(job),
                     QueueMessage::DeadLetter(letter) => panic!("{letter:?}"),
                 }
+                // A hook has no more than so many in flight.
+                let delete = self.sqs.delete_message().queue_url(&self.url);
+                let receipt = message.receipt_handle.unwrap();
+                delete.receipt_handle(receipt).send().await.unwrap();
             }
         }
     }

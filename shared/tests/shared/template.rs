@@ -6,12 +6,18 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::LazyLock,
+    time::Duration,
 };
 
 use aws_sdk_dynamodb::types::{KeySchemaElement, TableDescription};
 use emulator::{LocalAws, Storage};
+use serde_json::value::RawValue;
 use shared::{
+    aws::OPERATION_TIMEOUT,
     config,
+    model::{
+        ATTEMPT_GUARD, DeadLetter, DeliveryJob, HookId, HookRef, PROBE_LEASE, QueueMessage, Scope,
+    },
     store::{TableNames, create_tables},
 };
 use yaml_rust2::{Yaml, YamlLoader};
@@ -240,20 +246,90 @@ fn no_message_is_handed_out_again_while_its_worker_may_still_be_at_it() {
     }
 }
 
-#[test]
-fn a_worker_outlives_an_attempts_deadline() {
-    let deadline = shared::model::DELIVERY_DEADLINE.as_secs();
-    let timeout_s = number(&properties("Deliver")["Timeout"]);
-    assert!(u64::try_from(timeout_s).unwrap() >= deadline + 15);
+fn timeout(function: &str) -> Duration {
+    let seconds = number(&properties(function)["Timeout"]);
+    Duration::from_secs(seconds.try_into().unwrap())
 }
 
-/// A whole number that the local bundle's code names.
-fn of_bundle(name: &str) -> i64 {
-    let bundle = read("cli/src/bundle.rs");
-    let (_, rest) = bundle.split_once(&format!("const {name}: ")).unwrap();
+#[test]
+fn a_worker_outlives_its_slowest_batch() {
+    // The hooks are read, and those that have moved are looked for.
+    let reads = 2 * OPERATION_TIMEOUT;
+    // Attempts go on while the first part of a batch is settled, which is shorter. At the end the
+    // history is written, then the circuit, and beside them the messages that follow.
+    let writes = 2 * OPERATION_TIMEOUT;
+    assert!(timeout("Deliver") >= reads + ATTEMPT_GUARD + writes);
+}
+
+#[test]
+fn no_second_probe_is_made_while_the_first_may_be_under_way() {
+    assert!(PROBE_LEASE >= timeout("Deliver"));
+}
+
+/// A whole number, or a product of some, that a file of the code names.
+fn of_code(path: &str, name: &str) -> i64 {
+    let code = read(path);
+    let (_, rest) = code.split_once(&format!("const {name}: ")).unwrap();
     let (value, _) = rest.split_once(';').unwrap();
     let (_, value) = value.split_once(" = ").unwrap();
-    value.parse().unwrap()
+    let factors = value.split(" * ").map(str::parse::<i64>);
+    factors.map(Result::unwrap).product()
+}
+
+fn of_bundle(name: &str) -> i64 {
+    of_code("cli/src/bundle.rs", name)
+}
+
+const KIBIBYTE: usize = 1024;
+const MEBIBYTE: usize = 1024 * KIBIBYTE;
+
+#[test]
+fn the_largest_payload_fits_a_message_on_its_way_and_at_its_end() {
+    let path = "functions/ingest/src/incoming.rs";
+    let bytes = usize::try_from(of_code(path, "MAX_PAYLOAD_BYTES")).unwrap();
+    assert_eq!(bytes, 256 * KIBIBYTE);
+    let payload = format!("\"{}\"", "x".repeat(bytes - 2));
+    // Whatever a text in the envelope is limited to, it is not longer than this.
+    let long = || "x".repeat(4 * KIBIBYTE);
+    let now = "2025-01-20T15:30:00.123456789Z".parse().unwrap();
+    let job = DeliveryJob {
+        delivery_id: uuid::Uuid::max(),
+        event_id: long(),
+        event: long(),
+        academy: Some(long()),
+        hook: HookRef {
+            id: HookId::new(1).unwrap(),
+            scope: Scope::Academy(long()),
+            owner: long(),
+        },
+        attempt: u32::MAX,
+        not_before: now,
+        accepted_at: now,
+        payload: RawValue::from_string(payload).unwrap().into(),
+    };
+    let letter = DeadLetter {
+        job: job.clone(),
+        message: long(),
+        status: Some(u16::MAX),
+        failed_at: now,
+    };
+    for message in [
+        QueueMessage::Delivery(job),
+        QueueMessage::DeadLetter(letter),
+    ] {
+        assert!(message.encode().unwrap().len() <= MEBIBYTE);
+    }
+}
+
+#[test]
+fn what_ingest_takes_fits_through_the_gateway_and_into_an_invocation() {
+    let path = "functions/ingest/src/lib.rs";
+    let body = usize::try_from(of_code(path, "BODY_LIMIT")).unwrap();
+    // API Gateway takes 10 MB, and hands it on within an event of at most 6 MB with the headers,
+    // which it takes 10 KiB of; at worst the body is in there in base64.
+    let event = body.div_ceil(3) * 4 + 64 * KIBIBYTE;
+    assert!(body <= 10_000_000);
+    assert!(event <= 6_000_000);
 }
 
 #[test]
@@ -262,6 +338,10 @@ fn the_bundle_on_one_machine_has_the_templates_figures() {
     assert_eq!(
         number(&queue["VisibilityTimeout"]),
         of_bundle("VISIBILITY_TIMEOUT_S")
+    );
+    assert_eq!(
+        number(&properties("DeadLettersQueue")["VisibilityTimeout"]),
+        of_bundle("DEAD_LETTERS_VISIBILITY_TIMEOUT_S")
     );
     let redrive = &queue["RedrivePolicy"];
     assert_eq!(

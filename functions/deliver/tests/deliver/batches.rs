@@ -1,15 +1,19 @@
 //! A batch: its jobs run together, do not hurt each other, and are accounted for together.
 
+use std::time::Duration;
+
+use reqwest::dns::{Name, Resolve, Resolving};
+use shared::{
+    clock,
+    deliver::{client::DeliveryClient, guard::AddressGuard},
+    model::{DeadLetter, DeliveryJob, QueueMessage},
+};
+use tokio::io::AsyncWriteExt;
+
 use super::{
     bench::{Bench, encoded, job},
     receiver::{answering, closed, flooding, listener, read_request, requests, url, writing},
 };
-use reqwest::dns::{Name, Resolve, Resolving};
-use shared::{
-    deliver::{client::DeliveryClient, guard::AddressGuard},
-    model::{DeadLetter, QueueMessage},
-};
-use tokio::io::AsyncWriteExt;
 
 #[tokio::test]
 async fn ten_jobs_of_one_hook_are_one_read_of_each_table_and_one_write() {
@@ -42,6 +46,34 @@ async fn every_hook_of_a_batch_gets_its_own_outcome() {
     assert_eq!(bench.count(&bench.deliveries).await, 2);
     // Both of one hook travel together.
     assert_eq!(bench.spy.requests("SendMessageBatch").len(), 1);
+}
+
+#[tokio::test]
+async fn whatever_is_sent_belongs_to_the_group_of_its_hook() {
+    let (busy, gone) = (answering(503).await, answering(410).await);
+    let bench = Bench::new(&[*busy.address(), *gone.address()], "5s").await;
+    let retried = bench.hook(&busy.uri()).await;
+    let given_up = bench.hook(&gone.uri()).await;
+    let early = bench.hook(&busy.uri()).await;
+    let early = DeliveryJob {
+        not_before: clock::now() + Duration::from_hours(1),
+        ..job(&early)
+    };
+    let jobs = [job(&retried), job(&given_up), early];
+    assert!(bench.work(jobs).await.is_empty());
+
+    let batches = bench.spy.requests("SendMessageBatch");
+    let entries = batches
+        .iter()
+        .flat_map(|b| b["Entries"].as_array().unwrap());
+    let mut sent = 0;
+    for entry in entries {
+        let body = entry["MessageBody"].as_str().unwrap();
+        let hook_id = QueueMessage::decode(body).unwrap().hook_id();
+        assert_eq!(entry["MessageGroupId"], hook_id.to_string());
+        sent += 1;
+    }
+    assert_eq!(sent, 3);
 }
 
 #[tokio::test]

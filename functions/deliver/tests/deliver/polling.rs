@@ -1,18 +1,23 @@
 //! The whole way of a delivery: from the queue through the polling loop to the endpoint, or to the
 //! HookError of its owner.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use emulator::EventSource;
+use aws_sdk_sqs::types::QueueAttributeName;
+use emulator::{EventSource, GROUP_IN_FLIGHT};
 use errors::Errors;
+use shared::{model::QueueMessage, queue::Outgoing};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use super::{
     bench::{ACADEMY, Bench, encoded, job},
-    receiver::{answering, requests},
+    receiver::{answering, listener, requests, url},
 };
 
 type Answer = Result<SqsBatchResponse, lambda_runtime::Error>;
@@ -30,18 +35,30 @@ impl Loops {
         F: Fn(SqsEvent) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Answer> + Send + 'static,
     {
+        self.start_with(bench, queue_url, 2, handler);
+    }
+
+    fn start_with<F, Fut>(&mut self, bench: &Bench, queue_url: &str, concurrency: usize, handler: F)
+    where
+        F: Fn(SqsEvent) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = Answer> + Send + 'static,
+    {
         let source = EventSource {
             client: bench.aws.sqs(),
             queue_url: queue_url.to_owned(),
             batch_size: 10,
-            concurrency: 2,
+            concurrency,
         };
         self.running.spawn(source.run(handler, self.stop.clone()));
     }
 
     fn delivering(&mut self, bench: &Bench) {
+        self.delivering_with(bench, 2);
+    }
+
+    fn delivering_with(&mut self, bench: &Bench, workers: usize) {
         let deliver = bench.deliver.clone();
-        self.start(bench, &bench.deliveries, move |event| {
+        self.start_with(bench, &bench.deliveries, workers, move |event| {
             let deliver = deliver.clone();
             async move { deliver.handle(event).await }
         });
@@ -108,6 +125,44 @@ async fn a_delivery_that_fails_at_first_arrives_at_last() {
         (2, Some(200))
     );
     assert!(bench.stores.errors.everywhere().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hangs_does_not_keep_the_others_waiting() {
+    const EVENTS: usize = 100;
+    const WORKERS: usize = 80;
+    let (hanging, hanging_addr) = listener().await;
+    let server = answering(200).await;
+    let bench = Bench::new(&[hanging_addr, *server.address()], "1s").await;
+    let ill = bench.hook(&url(hanging_addr)).await;
+    let mut hooks = vec![ill.clone()];
+    for _ in 0..9 {
+        hooks.push(bench.hook(&server.uri()).await);
+    }
+    let held = Arc::new(Mutex::new(Vec::new()));
+    tokio::spawn({
+        let held = Arc::clone(&held);
+        async move {
+            while let Ok((stream, _)) = hanging.accept().await {
+                held.lock().unwrap().push(stream);
+            }
+        }
+    });
+    let set = bench.aws.sqs().set_queue_attributes();
+    let set = set
+        .queue_url(&bench.deliveries)
+        .attributes(QueueAttributeName::VisibilityTimeout, "300");
+    set.send().await.unwrap();
+    // Each event is for all ten, so that every batch has a job that hangs.
+    let events = (0..EVENTS).flat_map(|_| hooks.iter().map(job));
+    let jobs = events.map(|job| Outgoing::now(QueueMessage::Delivery(job)));
+    assert!(bench.deliver.deliveries.send(jobs).await.is_empty());
+
+    let mut loops = Loops::default();
+    loops.delivering_with(&bench, WORKERS);
+    until(async || requests(&server).await.len() == EVENTS * 9).await;
+    assert!(held.lock().unwrap().len() <= GROUP_IN_FLIGHT as usize);
+    assert_eq!(bench.stats(&ill).await.total_calls, 0);
 }
 
 #[tokio::test]
