@@ -1,8 +1,8 @@
 //! Sending failed deliveries again: out of the table where they are kept, back into the queue.
 //!
 //! What each step promises stands with the store (`store/kept.rs`). Here they are put in their order
-//! (claim, send, remove) for some dozens of deliveries at a time, since each may have 256 KiB. A
-//! delivery keeps its id and its event's id; its schedule begins anew.
+//! (claim, send, remove) for twenty deliveries at a time, since each may have 256 KiB. A delivery keeps
+//! its id and its event's id; its schedule begins anew.
 
 use std::time::{Duration, Instant};
 
@@ -21,10 +21,10 @@ pub const MOST: usize = 1_000;
 
 /// How long one call goes on: with what it is at in the end, it is over well before an API's caller
 /// is hung up on.
-const TIME: Duration = Duration::from_secs(12);
+const TIME: Duration = Duration::from_secs(10);
 
 /// How many deliveries are held in memory at once.
-const AT_ONCE: usize = 40;
+const AT_ONCE: usize = 20;
 
 /// How many calls of the table are under way at once.
 const PARALLEL_CALLS: usize = 20;
@@ -62,20 +62,23 @@ pub async fn redeliver(
     let started = Instant::now();
     let mut redelivered = 0;
     let mut pages = errors.kept(which, until);
-    while let Some(page) = pages.next().await? {
-        let mut keys = page.into_iter().peekable();
-        while keys.peek().is_some() {
-            let room = AT_ONCE.min(MOST - redelivered);
-            if room == 0 || started.elapsed() > TIME {
-                let left = true;
-                return Ok(Redelivered { redelivered, left });
-            }
-            let keys = keys.by_ref().take(room).collect();
-            redelivered += send(errors, deliveries, keys, until, now).await?;
+    let mut waiting = Vec::new();
+    loop {
+        // A page has as few as four keys when their payloads are large.
+        while waiting.len() < AT_ONCE
+            && let Some(page) = pages.next().await?
+        {
+            waiting.extend(page);
         }
+        let room = AT_ONCE.min(MOST - redelivered).min(waiting.len());
+        let left = !waiting.is_empty();
+        if room == 0 || started.elapsed() > TIME {
+            return Ok(Redelivered { redelivered, left });
+        }
+        let rest = waiting.split_off(room);
+        let keys = std::mem::replace(&mut waiting, rest);
+        redelivered += send(errors, deliveries, keys, until, now).await?;
     }
-    let left = false;
-    Ok(Redelivered { redelivered, left })
 }
 
 /// Sends some deliveries, and returns how many of them there were to send.
