@@ -206,7 +206,12 @@ pub(crate) fn try_call(
 
 /// Looks again and again until there is something.
 pub(crate) fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
+    within(PATIENCE, what, look)
+}
+
+/// The same for what may take longer.
+pub(crate) fn within<T>(patience: Duration, what: &str, look: impl Fn() -> Option<T>) -> T {
+    let end = Instant::now() + patience;
     while Instant::now() < end {
         if let Some(found) = look() {
             return found;
