@@ -101,6 +101,8 @@ impl Prepared {
             ),
             ("AWS_ENDPOINT_URL_SQS", self.aws.sqs_url().to_owned()),
             ("AWS_REGION", "us-east-1".to_owned()),
+            // The AWS CLI's first version knows no other.
+            ("AWS_DEFAULT_REGION", "us-east-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "local".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
             ("HOOKS_TABLE", names.hooks),
@@ -113,16 +115,13 @@ impl Prepared {
         ]
     }
 
-    /// Listens and starts the workers.
+    /// Serves the API on this listener and starts the workers.
     pub(crate) async fn start(
         self,
-        addr: SocketAddr,
+        listener: TcpListener,
         allow_targets: Vec<SocketAddr>,
         schedule: RetrySchedule,
     ) -> Result<Bundle> {
-        let listener = TcpListener::bind(addr)
-            .await
-            .with_context(|| format!("cannot listen on {addr}"))?;
         let addr = listener.local_addr()?;
         let guard = AddressGuard::new(allow_targets);
         let sqs = self.aws.sqs();
@@ -188,9 +187,10 @@ impl Prepared {
 impl Bundle {
     /// Prepares and starts in one go.
     pub(crate) async fn start(options: Options) -> Result<Self> {
+        let listener = listen(options.addr).await?;
         let prepared = Prepared::open(&options.storage).await?;
         prepared
-            .start(options.addr, options.allow_targets, options.retry_schedule)
+            .start(listener, options.allow_targets, options.retry_schedule)
             .await
     }
 
@@ -234,6 +234,12 @@ impl Prepared {
         }
         Ok(sum)
     }
+}
+
+/// Takes the address that the API is to have.
+pub(crate) async fn listen(addr: SocketAddr) -> Result<TcpListener> {
+    let listener = TcpListener::bind(addr).await;
+    listener.with_context(|| format!("cannot listen on {addr}"))
 }
 
 async fn create_queue(

@@ -67,23 +67,24 @@ impl Fixtures {
             .with_context(|| format!("{} is no file of fixtures", path.display()))
     }
 
-    /// Stores everything, into an empty store.
+    /// Stores everything, into an empty store. What is wrong with them is found before anything is
+    /// stored.
     pub(crate) async fn load(&self, stores: &Stores) -> Result<()> {
         if !stores.identities.is_empty().await? {
             bail!("fixtures are for an empty store: remove the data directory, or use --in-memory");
         }
+        self.check_names()?;
+        let hooks = self.hooks.iter().map(|hook| self.hook(hook));
+        let hooks = hooks.collect::<Result<Vec<_>>>()?;
+        let mut ids = HashSet::new();
+        if let Some((twice, _)) = hooks.iter().find(|(hook, _)| !ids.insert(hook.id)) {
+            bail!("two hooks have the id {}", twice.id);
+        }
+        stores.hooks.import(&hooks).await?;
         for academy in &self.academies {
-            check_name(&academy.slug)?;
-            if !stores.identities.add_academy(academy).await? {
-                bail!(
-                    "two academies have the slug {:?} or the id {}",
-                    academy.slug,
-                    academy.id
-                );
-            }
+            stores.identities.add_academy(academy).await?;
         }
         for user in &self.users {
-            check_name(&user.username)?;
             stores.identities.put_user(user).await?;
         }
         for fixture in &self.tokens {
@@ -95,13 +96,20 @@ impl Fixtures {
             };
             stores.identities.put_token(&token).await?;
         }
-        let hooks = self.hooks.iter().map(|hook| self.hook(hook));
-        let hooks = hooks.collect::<Result<Vec<_>>>()?;
-        let mut ids = HashSet::new();
-        if let Some((twice, _)) = hooks.iter().find(|(hook, _)| !ids.insert(hook.id)) {
-            bail!("two hooks have the id {}", twice.id);
+        Ok(())
+    }
+
+    fn check_names(&self) -> Result<()> {
+        let (mut slugs, mut ids) = (HashSet::new(), HashSet::new());
+        for Academy { id, slug, .. } in &self.academies {
+            check_name(slug)?;
+            if !slugs.insert(slug) || !ids.insert(id) {
+                bail!("two academies have the slug {slug:?} or the id {id}");
+            }
         }
-        stores.hooks.import(&hooks).await?;
+        for user in &self.users {
+            check_name(&user.username)?;
+        }
         Ok(())
     }
 

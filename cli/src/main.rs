@@ -1,7 +1,8 @@
 //! `academy-hooks`: the whole bundle on one machine, and the operator's commands.
 #![expect(
     clippy::print_stdout,
-    reason = "a command talks to whoever typed it on standard output"
+    clippy::print_stderr,
+    reason = "a command talks to whoever typed it"
 )]
 
 mod args;
@@ -14,6 +15,8 @@ mod operator;
 mod receiver;
 mod serve;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::Parser;
 use shared::telemetry::{self, Format};
@@ -21,7 +24,18 @@ use shared::telemetry::{self, Format};
 use crate::args::{Cli, Command};
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // With its causes, on one line: whoever typed the command can do without a backtrace.
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
     let cli = Cli::parse();
     // What the embedded tables report of conditions that do not hold is part of their use.
     telemetry::init(

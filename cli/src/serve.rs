@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     args::ServeArgs,
-    bundle::Prepared,
+    bundle::{Prepared, listen},
     fixtures::{Demonstration, Fixtures},
     receiver::Receiver,
 };
@@ -26,6 +26,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
 
+    // Before anything is stored: tokens that are made and cannot be shown would be lost.
+    let listener = listen(args.addr).await?;
     let prepared = Prepared::open(&storage).await?;
     let mut allow_targets = args.allow_targets;
     let mut demonstration = None;
@@ -40,7 +42,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
         allow_targets.extend(inbox);
     }
     let bundle = prepared
-        .start(args.addr, allow_targets, args.retry_schedule)
+        .start(listener, allow_targets, args.retry_schedule)
         .await?;
 
     println!("The API listens on http://{}", bundle.addr);
