@@ -56,6 +56,9 @@ check-dependencies: $(VENV)/.cargo-tools ## Licences, bans, and dependencies tha
 audit: $(VENV)/.cargo-tools ## Known vulnerabilities (fetches the advisory database from GitHub)
 	cargo deny --locked check advisories
 
+.PHONY: tools
+tools: $(VENV)/.python-tools ## Install sam, cargo-lambda and zig into .venv
+
 .PHONY: build
 build: $(VENV)/.python-tools ## Build the functions into target/lambda (ARCHITECTURE=arm64 or x86_64)
 	cargo lambda build --release --locked --$(subst _,-,$(ARCHITECTURE)) $(addprefix -p ,$(FUNCTIONS))

@@ -116,7 +116,7 @@ impl Prepared {
     }
 
     /// Serves the API on this listener and starts the workers.
-    pub(crate) async fn start(
+    pub(crate) fn start(
         self,
         listener: TcpListener,
         allow_targets: Vec<SocketAddr>,
@@ -189,9 +189,7 @@ impl Bundle {
     pub(crate) async fn start(options: Options) -> Result<Self> {
         let listener = listen(options.addr).await?;
         let prepared = Prepared::open(&options.storage).await?;
-        prepared
-            .start(listener, options.allow_targets, options.retry_schedule)
-            .await
+        prepared.start(listener, options.allow_targets, options.retry_schedule)
     }
 
     pub(crate) fn stores(&self) -> &Stores {

@@ -41,9 +41,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
         inbox = start_inbox(args.addr).await;
         allow_targets.extend(inbox);
     }
-    let bundle = prepared
-        .start(listener, allow_targets, args.retry_schedule)
-        .await?;
+    let bundle = prepared.start(listener, allow_targets, args.retry_schedule)?;
 
     println!("The API listens on http://{}", bundle.addr);
     match &storage {

@@ -5,8 +5,8 @@
 //! jobs that are to come again, the deliveries that are given up.
 //!
 //! An endpoint's failure is an outcome, never an error of this function: the answer names exactly
-//! the messages that the queue is to hand out again, which are those that could not be read and
-//! those of which the next step could not be queued.
+//! the messages that the queue is to hand out again, which are those that could not be read, those
+//! whose attempt ended without an outcome, and those of which the next step could not be queued.
 
 mod attempt;
 mod batch;
@@ -34,7 +34,7 @@ pub struct Deliver {
     pub dead_letters: Queue,
     /// Makes the attempts.
     pub client: DeliveryClient,
-    /// When there is another.
+    /// When to try again.
     pub schedule: RetrySchedule,
 }
 

@@ -13,7 +13,7 @@ use shared::{
     store::HookErrors,
 };
 
-/// What a job's owner is told that never ended.
+/// What the owner of a job that never ended is told.
 const NEVER_ENDED: &str = "The delivery was interrupted again and again.";
 
 /// What the handler works with.

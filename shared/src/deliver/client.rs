@@ -14,7 +14,7 @@
 //! # What an endpoint can cost
 //!
 //! The HTTP library takes heads of at most 100 fields and about 400 KiB, and no more than 16 KiB of
-//! chunk extensions or trailers; of a body we take [`ANSWER_LIMIT`]. Only interim answers (1xx) have
+//! chunk extensions or trailers; of a body we take 64 KiB. Only interim answers (1xx) have
 //! no bound but the deadline: they are dropped as they come, so that a flood of them costs the time
 //! to parse what the line can carry, but no memory. Neither reqwest nor its connectors give a handle
 //! to count them.

@@ -40,7 +40,7 @@ pub struct StoredToken {
     pub username: String,
     /// When it was issued.
     pub created_at: Timestamp,
-    /// When it ends to be accepted; never, if there is no time.
+    /// When it stops being accepted; never, if there is no time.
     pub expires_at: Option<Timestamp>,
 }
 
