@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 use serde_json::Value;
 
 use super::{Item, StoreError, batch_get, count_up, failed, while_contended, written};
@@ -45,8 +46,8 @@ pub struct StoredState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit: Option<OpenCircuit>,
     /// Its newest attempts, encoded.
-    #[serde(default, with = "serde_bytes")]
-    attempts: Vec<u8>,
+    #[serde(default)]
+    attempts: ByteBuf,
     /// The newest payload kept as a sample, as JSON text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sample: Option<String>,
@@ -63,7 +64,7 @@ impl StoredState {
             stats,
             failures_in_row: 0,
             circuit: None,
-            attempts: Vec::new(),
+            attempts: ByteBuf::new(),
             sample: sample.map(Value::to_string),
         }
     }
