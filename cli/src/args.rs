@@ -181,7 +181,7 @@ pub(crate) struct ErrorsArgs {
 pub(crate) enum ErrorsCommand {
     /// List errors, the newest first: id, owner, event, count, hooks, first and last time, message.
     List {
-        /// Only those of this user's hooks. Without it the whole table is read.
+        /// Only those of this user's hooks.
         #[arg(long, value_name = "NAME")]
         owner: Option<String>,
     },

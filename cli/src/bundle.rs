@@ -34,7 +34,7 @@ const MAX_RECEIVES: u32 = 5;
 /// The most messages that a worker gets at once.
 const BATCH_SIZE: i32 = 10;
 
-/// How many workers deliver at once: each costs what the calls cost that it makes. Four endpoints may
+/// How many workers deliver at once: each costs what the calls cost that it makes. Three endpoints may
 /// hang, with all the messages in flight that the queue lets each of them have, before others wait.
 const DELIVERING: usize = 4 * emulator::GROUP_IN_FLIGHT as usize;
 

@@ -19,8 +19,8 @@ use crate::{
 /// How many deliveries one call sends at most.
 pub const MOST: usize = 1_000;
 
-/// How long one call goes on: with what it is at in the end, it is over well before an API's caller
-/// is hung up on.
+/// How long one call goes on: with what it is at in the end, and tables and a queue that answer, it is
+/// over well before an API's caller is hung up on.
 const TIME: Duration = Duration::from_secs(10);
 
 /// How many deliveries are held in memory at once.

@@ -7,7 +7,7 @@
 //! only what was still hanging.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use shared::{
     deliver::schedule::delay_until,
     model::{DeliveryJob, HookId},
-    store::{SignedHook, StoreError, StoredState},
+    store::{SignedHook, StoredState},
 };
 
 use crate::{
@@ -32,6 +32,9 @@ use crate::{
 /// fit into the rest of an invocation.
 const READING: Duration = Duration::from_secs(10);
 
+/// How long reading their states may take.
+const READING_STATES: Duration = Duration::from_secs(3);
+
 /// How long the messages that are done wait for those that are not.
 const SETTLE_AFTER: Duration = Duration::from_millis(500);
 
@@ -40,9 +43,6 @@ const UNREADABLE_WAIT_S: u32 = 60;
 
 /// How long after its time a job may be put off without an attempt.
 pub(crate) const PATIENCE: Duration = Duration::from_hours(24);
-
-type Hooks = HashMap<HookId, SignedHook>;
-type States = HashMap<HookId, StoredState>;
 
 /// The work on one batch, begun at one time.
 #[derive(Clone, Copy)]
@@ -59,90 +59,97 @@ impl<'a> Batch<'a> {
     /// Works jobs and returns the messages that the queue is to hand out again.
     pub(crate) async fn work(self, received: Vec<Received>) -> Vec<String> {
         let (due, early) = self.split(received);
-        let (on_time, sent_on) = join(self.work_due(due), self.send_on(early)).await;
-        [on_time, sent_on].concat()
+        let found = self.find(&due).await;
+        let sorted = found.sort(due);
+        let parts = FuturesUnordered::new();
+        parts.push(self.send_on(early).boxed());
+        parts.push(self.wait_for_the_tables(sorted.unreadable).boxed());
+        for (id, (hook, jobs)) in sorted.wanted {
+            let round = Round::new(self.deliver, self.now, hook, found.states.get(&id));
+            parts.push(in_round(round, jobs).boxed());
+        }
+        self.settle(parts, receipts(&sorted.dropped)).await
     }
 
-    /// The jobs whose time has come, and the others.
-    fn split(self, received: Vec<Received>) -> (Vec<Received>, Vec<Next>) {
+    /// The jobs whose time has come, and the others with the rest of their waits in seconds.
+    fn split(self, received: Vec<Received>) -> (Vec<Received>, Vec<(Received, u32)>) {
         let mut due = Vec::with_capacity(received.len());
         let mut early = Vec::new();
         for received in received {
             match delay_until(received.job.not_before, self.now) {
                 None => due.push(received),
-                Some(delay_s) => early.push(Next::again(received, delay_s)),
+                Some(delay_s) => early.push((received, delay_s)),
             }
         }
         (due, early)
     }
 
-    async fn send_on(self, jobs: Vec<Next>) -> Vec<String> {
-        send(&self.deliver.deliveries, jobs).await
-    }
-
-    async fn work_due(self, due: Vec<Received>) -> Vec<String> {
-        // Boxed: the futures within the SDK's are as deep as the compiler goes.
-        let reading = self.hooks_of(&due).boxed();
-        let (hooks, states) = match tokio::time::timeout(READING, reading).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the hooks of a batch could not be read");
-                return self.wait_for_the_table(due).await;
-            }
-            Err(_) => {
-                tracing::error!("the hooks of a batch could not be read in time");
-                return self.wait_for_the_table(due).await;
-            }
-        };
-        let rounds: FuturesUnordered<_> = by_hook(due, &hooks)
+    async fn send_on(self, jobs: Vec<(Received, u32)>) -> Ended {
+        let messages = messages(jobs.iter().map(|(received, _)| received));
+        let next = jobs
             .into_iter()
-            .map(|(id, (hook, jobs))| {
-                let round = Round::new(self.deliver, self.now, hook, states.get(&id));
-                ended(round, jobs).boxed()
-            })
-            .collect();
-        self.settle(rounds).await
-    }
-
-    /// Waits for all rounds. When some take long, the messages of those that have ended are deleted
-    /// meanwhile; what the queue does about them at the end then comes to nothing.
-    async fn settle(self, mut rounds: FuturesUnordered<BoxFuture<'_, Ended>>) -> Vec<String> {
-        let mut failed = Vec::new();
-        let mut done = Vec::new();
-        let soon = tokio::time::Instant::now() + SETTLE_AFTER;
-        while let Ok(round) = tokio::time::timeout_at(soon, rounds.next()).await {
-            let Some(round) = round else {
-                return failed;
-            };
-            failed.extend(round.failed);
-            done.extend(round.done);
-        }
-        let rest = rounds.map(|round| round.failed).concat();
-        let (rest, ()) = join(rest, self.deliver.deliveries.delete(done)).await;
-        failed.extend(rest);
-        failed
+            .map(|(received, delay_s)| Next::again(received, delay_s));
+        let failed = send(&self.deliver.deliveries, next.collect()).await;
+        Ended::of(messages, failed)
     }
 
     /// Sends jobs on that nothing can be done for at present. They are not handed out again as they
     /// are: the redrive policy would count that, and end in half an hour what may take longer. What
     /// waits for a day is left to it.
-    async fn wait_for_the_table(self, due: Vec<Received>) -> Vec<String> {
+    async fn wait_for_the_tables(self, jobs: Vec<Received>) -> Ended {
+        let (overdue, waiting): (Vec<_>, Vec<_>) = jobs
+            .into_iter()
+            .partition(|received| overdue(&received.job, self.now) > PATIENCE);
+        let waiting = waiting
+            .into_iter()
+            .map(|received| (received, UNREADABLE_WAIT_S));
+        let mut ended = self.send_on(waiting.collect()).await;
+        let overdue = overdue.into_iter().map(|received| received.message_id);
+        ended.failed.extend(overdue);
+        ended
+    }
+
+    /// Waits for all parts. When some take long, the messages that are done are deleted meanwhile;
+    /// what the queue does about them at the end then comes to nothing.
+    async fn settle(
+        self,
+        mut parts: FuturesUnordered<BoxFuture<'_, Ended>>,
+        mut done: Vec<String>,
+    ) -> Vec<String> {
         let mut failed = Vec::new();
-        let mut waiting = Vec::with_capacity(due.len());
-        for received in due {
-            if overdue(&received.job, self.now) > PATIENCE {
-                failed.push(received.message_id);
-            } else {
-                waiting.push(Next::again(received, UNREADABLE_WAIT_S));
-            }
+        let soon = tokio::time::Instant::now() + SETTLE_AFTER;
+        while let Ok(part) = tokio::time::timeout_at(soon, parts.next()).await {
+            let Some(part) = part else {
+                return failed;
+            };
+            failed.extend(part.failed);
+            done.extend(part.done);
         }
-        failed.extend(self.send_on(waiting).await);
+        let rest = parts.map(|part| part.failed).concat();
+        let (rest, ()) = join(rest, self.deliver.deliveries.delete(done)).await;
+        failed.extend(rest);
         failed
     }
 
-    /// The hooks of these jobs as they are now, since the job only says where each was, and their
-    /// states: those can be missed, since all that they can do here is to save calls.
-    async fn hooks_of(self, due: &[Received]) -> Result<(Hooks, States), StoreError> {
+    /// Reads the hooks of these jobs as they are now, since a job only says where its hook was, and
+    /// their states. Those can be missed: all that they can do here is to save calls.
+    async fn find(self, due: &[Received]) -> Found {
+        // Boxed: the futures within the SDK's are as deep as the compiler goes.
+        let hooks = tokio::time::timeout(READING, self.hooks_of(due).boxed());
+        let (hooks, states) = join(hooks, self.states_of(due)).await;
+        let (hooks, unreadable) = hooks.unwrap_or_else(|_| {
+            tracing::error!("the hooks of a batch could not be read in time");
+            (HashMap::new(), ids(due))
+        });
+        Found {
+            hooks,
+            unreadable,
+            states,
+        }
+    }
+
+    /// The hooks that are there, and the ids of those that cannot be read.
+    async fn hooks_of(self, due: &[Received]) -> (HashMap<HookId, SignedHook>, BTreeSet<HookId>) {
         let mut places: Vec<_> = due
             .iter()
             .map(|received| &received.job)
@@ -150,29 +157,99 @@ impl<'a> Batch<'a> {
             .collect();
         places.sort_unstable();
         places.dedup();
-        let ids: Vec<HookId> = places.iter().map(|(_, _, id)| *id).collect();
-        let stores = &self.deliver.stores;
-        let found = stores.hooks.get_many(&places);
-        let (found, states) = join(found, stores.states.get_many(&ids)).await;
-        let states = states.unwrap_or_else(|error| {
-            tracing::error!(%error, "the states of a batch's hooks could not be read");
-            States::new()
-        });
-        let found = found?.into_iter().map(|signed| (signed.hook.id, signed));
-        let mut hooks: Hooks = found.collect();
+        let store = &self.deliver.stores.hooks;
+        let found = match store.get_many(&places).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(%error, "the hooks of a batch could not be read");
+                return (HashMap::new(), ids(due));
+            }
+        };
+        let mut hooks: HashMap<_, _> = found
+            .into_iter()
+            .map(|signed| (signed.hook.id, signed))
+            .collect();
+        let mut unreadable = BTreeSet::new();
         // Not there any more: deleted, or moved because its owner's role changed.
-        for id in ids {
-            if !hooks.contains_key(&id)
-                && let Some(signed) = stores.hooks.get_signed(id).await?
-            {
-                hooks.insert(id, signed);
+        for id in ids(due) {
+            if hooks.contains_key(&id) {
+                continue;
+            }
+            match store.get_signed(id).await {
+                Ok(signed) => hooks.extend(signed.map(|signed| (id, signed))),
+                Err(error) => {
+                    tracing::error!(hook = id.get(), %error, "a hook could not be read");
+                    unreadable.insert(id);
+                }
             }
         }
-        Ok((hooks, states))
+        (hooks, unreadable)
+    }
+
+    async fn states_of(self, due: &[Received]) -> HashMap<HookId, StoredState> {
+        let ids: Vec<HookId> = ids(due).into_iter().collect();
+        let reading = self.deliver.stores.states.get_many(&ids).boxed();
+        match tokio::time::timeout(READING_STATES, reading).await {
+            Ok(Ok(states)) => return states,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the states of a batch's hooks could not be read");
+            }
+            Err(_) => tracing::error!("the states of a batch's hooks could not be read in time"),
+        }
+        HashMap::new()
     }
 }
 
-/// A round that has ended.
+/// What is in the tables about the jobs of a batch.
+struct Found {
+    hooks: HashMap<HookId, SignedHook>,
+    /// Hooks of which nobody knows now whether they are there.
+    unreadable: BTreeSet<HookId>,
+    states: HashMap<HookId, StoredState>,
+}
+
+/// What is to be done with the jobs of a batch.
+#[derive(Default)]
+struct Sorted<'a> {
+    /// Those that their hooks still want, by hook.
+    wanted: BTreeMap<HookId, (&'a SignedHook, Vec<Received>)>,
+    /// Those of hooks that cannot be read.
+    unreadable: Vec<Received>,
+    /// Those that nobody wants any more.
+    dropped: Vec<Received>,
+}
+
+impl Found {
+    fn sort(&self, due: Vec<Received>) -> Sorted<'_> {
+        let mut sorted = Sorted::default();
+        for received in due {
+            let job = &received.job;
+            let hook = self
+                .hooks
+                .get(&job.hook.id)
+                .filter(|SignedHook { hook, .. }| {
+                    hook.subscription.event == job.event && hook.hears(job.academy.as_deref())
+                });
+            if let Some(hook) = hook {
+                let wanted = sorted.wanted.entry(job.hook.id);
+                let (_, jobs) = wanted.or_insert((hook, Vec::new()));
+                jobs.push(received);
+            } else if self.unreadable.contains(&job.hook.id) {
+                sorted.unreadable.push(received);
+            } else {
+                tracing::info!(
+                    hook = job.hook.id.get(),
+                    delivery_id = %job.delivery_id,
+                    "dropped: the hook does not want it any more"
+                );
+                sorted.dropped.push(received);
+            }
+        }
+        sorted
+    }
+}
+
+/// A part of a batch that has ended.
 struct Ended {
     /// The messages that the queue is to hand out again.
     failed: Vec<String>,
@@ -180,43 +257,39 @@ struct Ended {
     done: Vec<String>,
 }
 
-/// Makes a round.
-async fn ended(round: Round<'_>, jobs: Vec<Received>) -> Ended {
-    let receipts: Vec<_> = jobs
-        .iter()
-        .map(|received| (received.message_id.clone(), received.receipt.clone()))
-        .collect();
-    let failed = round.work(jobs).await;
-    let done = receipts.into_iter().filter(|(id, _)| !failed.contains(id));
-    Ended {
-        done: done.filter_map(|(_, receipt)| receipt).collect(),
-        failed,
+impl Ended {
+    fn of(messages: Vec<Message>, failed: Vec<String>) -> Self {
+        let done = messages.into_iter().filter(|(id, _)| !failed.contains(id));
+        Self {
+            done: done.filter_map(|(_, receipt)| receipt).collect(),
+            failed,
+        }
     }
+}
+
+async fn in_round(round: Round<'_>, jobs: Vec<Received>) -> Ended {
+    let messages = messages(&jobs);
+    Ended::of(messages, round.work(jobs).await)
+}
+
+/// A message's id, and what deletes it.
+type Message = (String, Option<String>);
+
+fn messages<'a>(jobs: impl IntoIterator<Item = &'a Received>) -> Vec<Message> {
+    let message = |received: &Received| (received.message_id.clone(), received.receipt.clone());
+    jobs.into_iter().map(message).collect()
+}
+
+fn receipts(jobs: &[Received]) -> Vec<String> {
+    let receipts = jobs.iter().map(|received| received.receipt.clone());
+    receipts.flatten().collect()
+}
+
+fn ids(jobs: &[Received]) -> BTreeSet<HookId> {
+    jobs.iter().map(|received| received.job.hook.id).collect()
 }
 
 /// How long after its time a job is.
 pub(crate) fn overdue(job: &DeliveryJob, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(job.not_before)).unwrap_or_default()
-}
-
-/// The jobs that their hooks still want, by hook.
-fn by_hook(due: Vec<Received>, hooks: &Hooks) -> BTreeMap<HookId, (&SignedHook, Vec<Received>)> {
-    let mut wanted: BTreeMap<HookId, (&SignedHook, Vec<Received>)> = BTreeMap::new();
-    for received in due {
-        let job = &received.job;
-        let hook = hooks.get(&job.hook.id).filter(|SignedHook { hook, .. }| {
-            hook.subscription.event == job.event && hook.hears(job.academy.as_deref())
-        });
-        if let Some(hook) = hook {
-            let (_, jobs) = wanted.entry(job.hook.id).or_insert((hook, Vec::new()));
-            jobs.push(received);
-        } else {
-            tracing::info!(
-                hook = job.hook.id.get(),
-                delivery_id = %job.delivery_id,
-                "dropped: the hook does not want it any more"
-            );
-        }
-    }
-    wanted
 }

@@ -6,7 +6,8 @@
 //!
 //! An endpoint's failure is an outcome, never an error of this function: the answer names exactly
 //! the messages that the queue is to hand out again, which are those that could not be read, those
-//! whose attempt ended without an outcome, and those of which the next step could not be queued.
+//! whose attempt ended without an outcome, those that have waited for the tables for a day, and those
+//! of which the next step could not be queued.
 
 mod attempt;
 mod batch;

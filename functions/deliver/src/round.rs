@@ -4,6 +4,8 @@
 //! The rounds of a batch do not wait for each other: what follows from one is written when its own
 //! attempts have ended, so that an endpoint that takes its time delays nobody's retry but its own.
 
+use std::time::Duration;
+
 use futures_util::future::{join_all, join3};
 use jiff::Timestamp;
 use shared::{
@@ -74,6 +76,8 @@ pub(crate) struct Round<'a> {
     state: Option<&'a StoredState>,
     /// The circuit with the probe that this round is.
     probe: Option<OpenCircuit>,
+    /// Jobs that an open circuit keeps waiting.
+    waiting: Vec<Received>,
     /// Messages that are to be handed out again.
     failed: Vec<String>,
     /// Jobs that are to come again.
@@ -97,6 +101,7 @@ impl<'a> Round<'a> {
             hook,
             state,
             probe: None,
+            waiting: Vec::new(),
             failed: Vec::new(),
             later: Vec::new(),
             given_up: Vec::new(),
@@ -122,11 +127,12 @@ impl<'a> Round<'a> {
                 None => self.failed.push(received.message_id),
             }
         }
+        self.put_off();
         self.write().await
     }
 
     /// Lets all jobs through, or, when the hook's circuit is open, at most one as a probe; the
-    /// others are put off.
+    /// others wait.
     async fn admit(&mut self, mut jobs: Vec<Received>) -> Vec<Received> {
         let Some(circuit) = self.state.and_then(|state| state.circuit) else {
             return jobs;
@@ -137,11 +143,7 @@ impl<'a> Round<'a> {
         {
             self.probe = Some(probing);
         }
-        let others = jobs.split_off(usize::from(self.probe.is_some()));
-        let circuit = probing.unwrap_or(circuit);
-        for received in others {
-            self.put_off(received, &circuit);
-        }
+        self.waiting = jobs.split_off(usize::from(self.probe.is_some()));
         jobs
     }
 
@@ -155,25 +157,50 @@ impl<'a> Round<'a> {
         })
     }
 
-    /// Sends a job on until the next probe may be made, or gives it up when it has waited too long.
-    fn put_off(&mut self, received: Received, circuit: &OpenCircuit) {
-        if overdue(&received.job, self.now) > PATIENCE {
-            let letter = DeadLetter {
-                job: received.job,
-                message: KEPT_FAILING.to_owned(),
-                status: None,
-                failed_at: self.now,
+    /// Sends the jobs on that wait: at once when the probe has arrived, else until the next one may
+    /// be made. Those that have waited too long are given up.
+    fn put_off(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let now = self.ended_at().unwrap_or(self.now);
+        let delay = self.time_to_probe(now);
+        for received in waiting {
+            let next = match delay {
+                None => Next::again(received, 0),
+                Some(_) if overdue(&received.job, now) > PATIENCE => {
+                    let letter = DeadLetter {
+                        job: received.job,
+                        message: KEPT_FAILING.to_owned(),
+                        status: None,
+                        failed_at: now,
+                    };
+                    self.given_up
+                        .push(Next::given_up(received.message_id, letter));
+                    continue;
+                }
+                Some(rest) => Next::again(received, put_off_for(rest, rand::random())),
             };
-            let given_up = Next::given_up(received.message_id, letter);
-            self.given_up.push(given_up);
-            return;
+            self.later.push(next);
         }
-        // No time to wait for is left when a probe is under way: then that for the one after it.
-        let rest = circuit
-            .time_to_probe(self.now)
-            .unwrap_or_else(|| self.deliver.schedule.wait_before_probe(circuit.probes));
-        let again = Next::again(received, put_off_for(rest, rand::random()));
-        self.later.push(again);
+    }
+
+    /// How long it is until the next probe; `None` when there needs to be none any more.
+    fn time_to_probe(&self, now: Timestamp) -> Option<Duration> {
+        let circuit = self.state?.circuit?;
+        let schedule = &self.deliver.schedule;
+        match self.probe {
+            Some(_) if self.records.iter().any(succeeded) => None,
+            Some(probe) => Some(schedule.wait_before_probe(probe.probes)),
+            // No time to wait for is left when another worker is at it: then that for the one after.
+            None => {
+                let after_it = || schedule.wait_before_probe(circuit.probes);
+                Some(circuit.time_to_probe(now).unwrap_or_else(after_it))
+            }
+        }
+    }
+
+    /// When the last attempt ended.
+    fn ended_at(&self) -> Option<Timestamp> {
+        self.records.iter().map(|record| record.at).max()
     }
 
     /// Decides what follows from an attempt.
@@ -250,10 +277,15 @@ impl<'a> Round<'a> {
         let Some(recorded) = self.recorded() else {
             return Ok(());
         };
-        let failures = states.record(&recorded).await?.unwrap_or_default();
+        let failures = states.record(&recorded).await?;
         if recorded.succeeded {
+            // A record that came late has not closed it.
+            if let (None, Some(probe)) = (failures, &self.probe) {
+                states.close_circuit(self.hook_id(), probe).await?;
+            }
             return Ok(());
         }
+        let failures = failures.unwrap_or_default();
         let (now, schedule) = (recorded.last_call_at, &self.deliver.schedule);
         let circuit = match self.probe {
             Some(probe) => probe.probe_failed(now, schedule.wait_before_probe(probe.probes)),
@@ -277,20 +309,15 @@ impl<'a> Round<'a> {
     /// What the attempts come to; nothing when there was none.
     fn recorded(&self) -> Option<Recorded> {
         let last = self.records.iter().max_by_key(|record| record.at)?;
-        let known = self.state.map(StoredState::attempts).unwrap_or_default();
-        let succeeded = |record: &&AttemptRecord| record.outcome.verdict() == Verdict::Delivered;
-        let last_success = self
-            .records
-            .iter()
-            .filter(succeeded)
-            .map(|record| record.at)
-            .max();
+        let successes = self.records.iter().filter(|record| succeeded(record));
+        let last_success = successes.map(|record| record.at).max();
         // A target that was refused was not called: that costs nothing, and says nothing about it.
         let failures = self.records.iter().filter(|record| {
             !succeeded(record)
                 && record.outcome != Outcome::Refused
                 && last_success.is_none_or(|success| record.at > success)
         });
+        let new = self.records.iter().copied();
         Some(Recorded {
             hook_id: self.hook_id(),
             calls: self.records.len() as u64,
@@ -298,7 +325,13 @@ impl<'a> Round<'a> {
             last_response_code: last.outcome.code(),
             succeeded: last_success.is_some(),
             failures: failures.count() as u64,
-            attempts: newest(known, self.records.iter().copied(), last.at),
+            attempts: self
+                .state
+                .map(|state| newest(state.attempts(), new, last.at)),
         })
     }
+}
+
+fn succeeded(record: &AttemptRecord) -> bool {
+    record.outcome.verdict() == Verdict::Delivered
 }

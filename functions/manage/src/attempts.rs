@@ -19,8 +19,8 @@ struct AttemptView {
     delivery_id: Uuid,
     event: String,
     attempt: u32,
-    /// The endpoint's answer, if there was one.
-    code: Option<u16>,
+    /// As the hook shows it.
+    code: u16,
     /// The failure's class; none for a success.
     failure: Option<&'static str>,
     ms: u32,
@@ -41,9 +41,9 @@ pub(crate) async fn list(
         delivery_id: record.delivery_id,
         event: hook.subscription.event.clone(),
         attempt: record.attempt,
-        code: record.outcome.status(),
+        code: record.outcome.code(),
         failure: record.outcome.failure(),
-        ms: record.ms,
+        ms: record.outcome.shown_ms(record.ms),
         next_attempt_at: record.next_attempt_at,
     };
     // Those that have become too old since the last write are not shown either.

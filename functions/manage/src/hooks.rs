@@ -99,7 +99,7 @@ pub(crate) async fn create(
         .create(scope, &user.username, subscription, clock::now())
         .await?;
     tracing::info!(
-        hook_id = hook.id.get(),
+        hook = hook.id.get(),
         event = hook.subscription.event,
         "subscribed"
     );
@@ -168,7 +168,7 @@ pub(crate) async fn delete(
             return Ok(unsubscribed(0));
         };
         if hooks.delete(&hook).await? {
-            tracing::info!(hook_id = hook.id.get(), "unsubscribed");
+            tracing::info!(hook = hook.id.get(), "unsubscribed");
             return Ok(unsubscribed(1));
         }
     }

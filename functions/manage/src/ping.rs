@@ -31,7 +31,7 @@ const DEADLINE: Duration = Duration::from_secs(15);
 #[derive(Debug, Serialize)]
 pub(crate) struct Pinged {
     code: u16,
-    ms: u64,
+    ms: u32,
     failure: Option<&'static str>,
 }
 
@@ -63,17 +63,12 @@ pub(crate) async fn ping(
         Ok(reply) => reply.outcome,
         Err(_) => Outcome::TimedOut,
     };
-    if matches!(outcome, Outcome::Refused | Outcome::Unreachable) {
-        tokio::time::sleep(rest_of_second(started.elapsed())).await;
-    }
-    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let took = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+    let ms = outcome.shown_ms(took);
+    // Nor must the answer's own time tell.
+    tokio::time::sleep(Duration::from_millis((ms - took).into())).await;
     let code = outcome.code();
     tracing::info!(hook = hook.id.get(), code, ms, "pinged");
     let failure = outcome.failure();
     Ok(Json(Pinged { code, ms, failure }))
-}
-
-/// What is missing to the next whole second.
-fn rest_of_second(elapsed: Duration) -> Duration {
-    Duration::from_secs(1).saturating_sub(Duration::from_nanos(elapsed.subsec_nanos().into()))
 }

@@ -52,7 +52,8 @@ impl RetrySchedule {
     pub fn wait_before_probe(&self, probes: u32) -> Duration {
         let index = usize::try_from(probes).unwrap_or(usize::MAX);
         let wait = self.0.get(index).or(self.0.last()).copied();
-        let longest = Duration::from_secs(u64::from(LONGEST_DELAY_S));
+        // With the jitter of those that wait for it.
+        let longest = Duration::from_secs(u64::from(LONGEST_DELAY_S)).div_f64(1.0 + JITTER);
         wait.unwrap_or(PROBE_WAIT).min(longest)
     }
 
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case("5s,5m,30m,2h", &[5, 300, 900, 900, 900])]
+    #[case("5s,5m,30m,2h", &[5, 300, 818, 818, 818])]
     #[case("1s,2s", &[1, 2, 2, 2, 2])]
     #[case("", &[60, 60, 60, 60, 60])]
     fn probes_follow_the_schedule_as_far_as_the_queue_delays(

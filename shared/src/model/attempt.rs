@@ -3,9 +3,7 @@
 //! It is small on purpose: it is written with the hook's counters, and DynamoDB charges a write by
 //! the size of the whole row.
 
-use std::time::Duration;
-
-use jiff::{Timestamp, fmt::serde::timestamp};
+use jiff::{SignedDuration, Timestamp, fmt::serde::timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -15,7 +13,7 @@ use super::Outcome;
 const REMEMBERED: usize = 18;
 
 /// For how long.
-const MEMORY: Duration = Duration::from_hours(7 * 24);
+const MEMORY: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// One attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,9 +41,7 @@ pub fn newest(
     new: impl IntoIterator<Item = AttemptRecord>,
     now: Timestamp,
 ) -> Vec<AttemptRecord> {
-    let recent = |record: &AttemptRecord| {
-        Duration::try_from(now.duration_since(record.at)).is_ok_and(|age| age <= MEMORY)
-    };
+    let recent = |record: &AttemptRecord| now.duration_since(record.at) <= MEMORY;
     let mut records: Vec<_> = new.into_iter().chain(known).filter(recent).collect();
     records.sort_by_key(|record| std::cmp::Reverse(record.at));
     records.truncate(REMEMBERED);
@@ -54,6 +50,8 @@ pub fn newest(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn start() -> Timestamp {

@@ -46,7 +46,8 @@ impl OpenCircuit {
     /// How long it is until a probe may be made; `None` when that time has come.
     #[must_use]
     pub fn time_to_probe(&self, now: Timestamp) -> Option<Duration> {
-        Duration::try_from(self.probe_at.duration_since(now)).ok()
+        let rest = Duration::try_from(self.probe_at.duration_since(now)).ok()?;
+        (!rest.is_zero()).then_some(rest)
     }
 
     /// The circuit with a probe begun, or `None` when it is not the time for one.

@@ -52,7 +52,7 @@ pub struct DeliveryJob {
     /// The attempt is not to be made before this time.
     pub not_before: Timestamp,
     /// When the publisher was answered 202, or, for a delivery that was given up and asked for again,
-    /// when that was: its schedule, and the time that it may wait for an open circuit, begin here.
+    /// when that was: its schedule begins here, and a failure after it is a new one.
     pub accepted_at: Timestamp,
     /// The request body, byte for byte.
     pub payload: Arc<RawValue>,

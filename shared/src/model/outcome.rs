@@ -81,6 +81,16 @@ impl Outcome {
         }
     }
 
+    /// The time that an attempt took, in milliseconds, as its owner may know it: in whole seconds
+    /// where an exact one would tell a refused target from one that is not there.
+    #[must_use]
+    pub fn shown_ms(self, ms: u32) -> u32 {
+        match self {
+            Self::Unreachable | Self::Refused => ms.div_ceil(1_000).max(1).saturating_mul(1_000),
+            _ => ms,
+        }
+    }
+
     /// The failure in words for the hook's owner. Refused and unreachable read the same: whoever
     /// can subscribe must not learn from this which of our neighbours exist.
     #[must_use]
@@ -124,5 +134,10 @@ mod tests {
         assert_eq!(Outcome::Refused.message(), Outcome::Unreachable.message());
         assert_eq!(Outcome::Refused.failure(), Outcome::Unreachable.failure());
         assert_eq!(Outcome::Refused.code(), Outcome::Unreachable.code());
+        assert_eq!(
+            Outcome::Refused.shown_ms(0),
+            Outcome::Unreachable.shown_ms(999)
+        );
+        assert_eq!(Outcome::TimedOut.shown_ms(999), 999);
     }
 }

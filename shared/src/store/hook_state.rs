@@ -15,7 +15,7 @@ use serde_bytes::ByteBuf;
 use serde_json::Value;
 
 use super::{Item, StoreError, batch_get, count_up, failed, while_contended, written};
-use crate::model::{AttemptRecord, Hook, HookId, HookStats, OpenCircuit, Scope};
+use crate::model::{AttemptRecord, FAILURES_TO_OPEN, Hook, HookId, HookStats, OpenCircuit, Scope};
 
 /// The row that holds the counter: no hook has the id 0.
 const COUNTER: u64 = 0;
@@ -103,8 +103,9 @@ pub struct Recorded {
     pub succeeded: bool,
     /// How many failed since the last that succeeded, or of all.
     pub failures: u64,
-    /// The hook's newest attempts, those of the batch among them.
-    pub attempts: Vec<AttemptRecord>,
+    /// The hook's newest attempts, those of the batch among them; none when those before it are not
+    /// known, which then stay.
+    pub attempts: Option<Vec<AttemptRecord>>,
 }
 
 /// The table.
@@ -155,7 +156,7 @@ impl HookStates {
         Ok(answer.item.map(serde_dynamo::from_item).transpose()?)
     }
 
-    /// The states of these hooks, as of a moment ago; one that is gone is left out.
+    /// The states of these hooks, as of a moment ago; one that is gone, or cannot be read, is left out.
     pub async fn get_many(
         &self,
         ids: &[HookId],
@@ -168,8 +169,10 @@ impl HookStates {
             .buffered(PARALLEL_READS)
             .try_fold(HashMap::new(), async |mut states, items| {
                 for item in items {
-                    let state: StoredState = serde_dynamo::from_item(item)?;
-                    states.insert(state.hook_id, state);
+                    match serde_dynamo::from_item::<_, StoredState>(item) {
+                        Ok(state) => drop(states.insert(state.hook_id, state)),
+                        Err(error) => tracing::error!(%error, "a hook's state has an odd shape"),
+                    }
                 }
                 Ok(states)
             })
@@ -189,17 +192,21 @@ impl HookStates {
             .set_key(Some(key(recorded.hook_id)))
             .expression_attribute_values(":calls", number(recorded.calls));
         let at = recorded.last_call_at;
+        let attempts = recorded.attempts.as_deref().map(encoded).transpose()?;
+        let mut newest_call =
+            "last_call_at = :at, last_call_ms = :ms, last_response_code = :code".to_owned();
+        if attempts.is_some() {
+            newest_call.push_str(", attempts = :attempts");
+        }
         let newest = count
             .clone()
             .update_expression(if recorded.succeeded {
-                "ADD total_calls :calls \
-                 SET last_call_at = :at, last_call_ms = :ms, last_response_code = :code, \
-                 attempts = :attempts, failures_in_row = :failures \
-                 REMOVE circuit"
+                format!(
+                    "ADD total_calls :calls SET {newest_call}, failures_in_row = :failures \
+                     REMOVE circuit"
+                )
             } else {
-                "ADD total_calls :calls, failures_in_row :failures \
-                 SET last_call_at = :at, last_call_ms = :ms, last_response_code = :code, \
-                 attempts = :attempts"
+                format!("ADD total_calls :calls, failures_in_row :failures SET {newest_call}")
             })
             .condition_expression(
                 "attribute_exists(hook_id) \
@@ -209,8 +216,11 @@ impl HookStates {
             .expression_attribute_values(":ms", AttributeValue::N(at.as_millisecond().to_string()))
             .expression_attribute_values(":code", number(recorded.last_response_code))
             .expression_attribute_values(":failures", number(recorded.failures))
-            .expression_attribute_values(":attempts", encoded(&recorded.attempts)?)
             .return_values(ReturnValue::UpdatedNew);
+        let newest = match attempts {
+            Some(attempts) => newest.expression_attribute_values(":attempts", attempts),
+            None => newest,
+        };
         let updated =
             while_contended(|| async { written(RECORD, newest.clone().send().await) }).await?;
         if let Some(updated) = updated {
@@ -226,8 +236,8 @@ impl HookStates {
         Ok(None)
     }
 
-    /// Puts a hook's open circuit into another state. `false` when it is not in the state `from`
-    /// (`None`: closed) any more, or the hook is gone; then nothing is changed.
+    /// Puts a hook's circuit into the state `to`. `false`, and nothing changed, when it is not in the
+    /// state `from` any more, or, to be opened (`None`), has not enough failures in a row any more.
     pub async fn set_circuit(
         &self,
         id: HookId,
@@ -243,15 +253,33 @@ impl HookStates {
             .update_expression("SET circuit = :to")
             .expression_attribute_values(":to", serde_dynamo::to_attribute_value(to)?);
         let request = match from {
-            None => request.condition_expression(
-                "attribute_exists(hook_id) AND attribute_not_exists(circuit)",
-            ),
+            None => request
+                .condition_expression(
+                    "attribute_not_exists(circuit) AND failures_in_row >= :threshold",
+                )
+                .expression_attribute_values(":threshold", number(FAILURES_TO_OPEN)),
             Some(from) => request
                 .condition_expression("circuit = :from")
                 .expression_attribute_values(":from", serde_dynamo::to_attribute_value(from)?),
         };
         let set = while_contended(|| async { written(SET, request.clone().send().await) });
         Ok(set.await?.is_some())
+    }
+
+    /// Closes a hook's circuit, if it is still in this state.
+    pub async fn close_circuit(&self, id: HookId, from: &OpenCircuit) -> Result<(), StoreError> {
+        const CLOSE: &str = "close a hook's circuit";
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key(id)))
+            .update_expression("REMOVE circuit, failures_in_row")
+            .condition_expression("circuit = :from")
+            .expression_attribute_values(":from", serde_dynamo::to_attribute_value(from)?);
+        while_contended(|| async { written(CLOSE, request.clone().send().await) })
+            .await
+            .map(drop)
     }
 
     /// The write that creates a hook's state, for a transaction with the hook itself.
@@ -264,8 +292,8 @@ impl HookStates {
     }
 
     /// The write that follows from a change of a hook: its state says where it lives from now on,
-    /// a new target is not blamed for the failures of the old one, and the attempts that are
-    /// remembered are those of its present event.
+    /// a new target begins without the failures of the old one (calls that are under way still count),
+    /// and the attempts that are remembered are those of its present event.
     pub(super) fn follow(&self, old: &Hook, new: &Hook) -> Result<Update, StoreError> {
         let text = |value: &str| AttributeValue::S(value.to_owned());
         let mut forgotten = Vec::new();

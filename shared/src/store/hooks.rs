@@ -204,8 +204,8 @@ impl Hooks {
         Ok(answer.item)
     }
 
-    /// The hooks at these places and their secrets, as of now; one that has gone from its place is left
-    /// out.
+    /// The hooks at these places and their secrets, as of now; one that has gone from its place, or
+    /// cannot be read, is left out.
     pub async fn get_many(
         &self,
         places: &[(&Scope, &str, HookId)],
@@ -222,12 +222,14 @@ impl Hooks {
         let reads = batches
             .into_iter()
             .map(|keys| batch_get(&self.client, &self.table, keys, true, "read hooks"));
-        try_join_all(reads)
-            .await?
-            .into_iter()
-            .flatten()
-            .map(signed)
-            .collect()
+        let items = try_join_all(reads).await?.into_iter().flatten();
+        let readable = items.filter_map(|item| {
+            let signed = signed(item);
+            signed
+                .inspect_err(|error| tracing::error!(%error, "a hook has an odd shape"))
+                .ok()
+        });
+        Ok(readable.collect())
     }
 
     /// The hooks of a partition, as of now: all, or those on the named events.

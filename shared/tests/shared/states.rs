@@ -23,7 +23,7 @@ fn recorded(hook_id: HookId, calls: u64, last_response_code: u16, minute: i64) -
         last_response_code,
         succeeded: last_response_code == 200,
         failures: if last_response_code == 200 { 0 } else { calls },
-        attempts: Vec::new(),
+        attempts: None,
     }
 }
 
@@ -144,6 +144,9 @@ async fn of_workers_that_change_a_circuit_at_the_same_time_one_does() {
     let hook = tables.create(EVENT).await;
     let open = OpenCircuit::opened(start(), Duration::from_mins(1));
     let open_it = || states.set_circuit(hook.id, None, &open);
+    states.record(&recorded(hook.id, 4, 500, 1)).await.unwrap();
+    assert!(!open_it().await.unwrap());
+    states.record(&recorded(hook.id, 1, 500, 2)).await.unwrap();
     assert_eq!(
         tokio::try_join!(open_it(), open_it()).unwrap(),
         (true, false)
@@ -223,10 +226,12 @@ async fn the_newest_attempts_are_remembered_until_the_event_is_another() {
         })
         .collect();
     let batch = Recorded {
-        attempts: attempts.clone(),
+        attempts: Some(attempts.clone()),
         ..recorded(hook.id, 6, 500, 1)
     };
     states.record(&batch).await.unwrap();
+    // A batch that does not know them leaves them as they are.
+    states.record(&recorded(hook.id, 1, 200, 2)).await.unwrap();
     let (_, state) = hooks.get_with_state(hook.id).await.unwrap().unwrap();
     assert_eq!(state.attempts(), attempts);
 
@@ -260,7 +265,7 @@ async fn the_row_of_a_busy_hook_with_an_open_circuit_stays_below_a_kilobyte() {
     };
     let batch = Recorded {
         last_call_at: now,
-        attempts: newest([], vec![attempt; 100], now),
+        attempts: Some(newest([], vec![attempt; 100], now)),
         ..recorded(hook.id, 1_000_000, 503, 1)
     };
     states.record(&batch).await.unwrap();
@@ -299,4 +304,24 @@ fn size(value: &AttributeValue) -> usize {
         }
         other => unreachable!("{other:?} is not in the row"),
     }
+}
+
+#[tokio::test]
+async fn a_probe_that_arrived_closes_the_circuit_even_if_its_record_is_late() {
+    let tables = Tables::new().await;
+    let states = &tables.stores.states;
+    let hook = tables.create(EVENT).await;
+    states.record(&recorded(hook.id, 5, 500, 5)).await.unwrap();
+    let open = OpenCircuit::opened(start(), Duration::from_mins(1));
+    assert!(states.set_circuit(hook.id, None, &open).await.unwrap());
+    let late = recorded(hook.id, 1, 200, 4);
+    assert_eq!(states.record(&late).await.unwrap(), None);
+
+    let other = open.probe_failed(start(), Duration::from_mins(7));
+    states.close_circuit(hook.id, &other).await.unwrap();
+    let state = states.get(hook.id).await.unwrap().unwrap();
+    assert_eq!((state.circuit, state.failures_in_row), (Some(open), 5));
+    states.close_circuit(hook.id, &open).await.unwrap();
+    let state = states.get(hook.id).await.unwrap().unwrap();
+    assert_eq!((state.circuit, state.failures_in_row), (None, 0));
 }

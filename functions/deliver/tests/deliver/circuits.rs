@@ -6,8 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 use shared::{
     clock,
-    model::{DeliveryJob, Hook, HookRef, OpenCircuit},
+    model::{DeliveryJob, FAILURES_TO_OPEN, Hook, HookRef, OpenCircuit},
+    store::Recorded,
 };
+
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use super::{
     bench::{Bench, PAYLOAD, encoded, job},
@@ -37,7 +40,18 @@ async fn open(bench: &Bench, hook: &Hook, probe_at: Timestamp) -> OpenCircuit {
         probes: 1,
         probing_until: None,
     };
-    let set = bench.stores.states.set_circuit(hook.id, None, &open);
+    let states = &bench.stores.states;
+    let failing = Recorded {
+        hook_id: hook.id,
+        calls: 0,
+        last_call_at: open.opened_at,
+        last_response_code: 500,
+        succeeded: false,
+        failures: FAILURES_TO_OPEN,
+        attempts: None,
+    };
+    states.record(&failing).await.unwrap();
+    let set = states.set_circuit(hook.id, None, &open);
     assert!(set.await.unwrap());
     open
 }
@@ -71,22 +85,21 @@ async fn five_failures_in_a_row_open_it_and_then_nobody_is_called() {
 
 #[tokio::test]
 async fn a_success_between_keeps_it_closed() {
-    let (up, down) = (answering(200).await, answering(500).await);
-    let bench = Bench::new(&[*up.address(), *down.address()], "1m").await;
-    let hook = bench.hook(&down.uri()).await;
-    let to = async |target: String| {
-        let now = bench.stores.hooks.get(hook.id).await.unwrap().unwrap();
-        let change = |hook: &mut Hook| hook.subscription.target = target.try_into().unwrap();
-        bench.change(&now, change).await;
-    };
-    let batch = || bench.work((0..4).map(|_| job(&hook)));
-    assert!(batch().await.is_empty());
-    to(up.uri()).await;
-    assert!(batch().await.is_empty());
-    to(down.uri()).await;
-    assert!(batch().await.is_empty());
+    let server = MockServer::start().await;
+    for (status, times) in [(500, 4), (200, 1), (500, 4)] {
+        Mock::given(matchers::any())
+            .respond_with(ResponseTemplate::new(status))
+            .up_to_n_times(times)
+            .mount(&server)
+            .await;
+    }
+    let bench = Bench::new(&[*server.address()], "1m").await;
+    let hook = bench.hook(&server.uri()).await;
+    for _ in 0..9 {
+        assert!(bench.work([job(&hook)]).await.is_empty());
+    }
     assert_eq!(circuit(&bench, &hook).await, None);
-    assert_eq!(bench.stats(&hook).await.total_calls, 12);
+    assert_eq!(bench.stats(&hook).await.total_calls, 9);
 }
 
 #[tokio::test]
@@ -137,6 +150,8 @@ async fn a_probe_that_arrives_closes_it() {
     assert!(bench.work([job(&hook), job(&hook)]).await.is_empty());
     assert_eq!(requests(&server).await.len(), 1);
     assert_eq!(circuit(&bench, &hook).await, None);
+    // What waited beside it comes at once.
+    assert_eq!(bench.spy.delays(), [0]);
 
     let waiting = bench.next_job().await;
     assert_eq!(waiting.payload.get(), PAYLOAD);

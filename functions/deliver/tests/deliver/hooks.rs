@@ -1,5 +1,6 @@
 //! The worker trusts the table, not the job: what became of a hook while a delivery waited.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use rstest::rstest;
 use shared::{
@@ -8,7 +9,7 @@ use shared::{
 };
 
 use super::{
-    bench::{ACADEMY, Bench, encoded, job},
+    bench::{ACADEMY, Bench, EVENT, encoded, job},
     receiver::{answering, requests},
 };
 
@@ -150,4 +151,46 @@ async fn without_the_table_every_due_job_waits_uncalled() {
     let sent = bench.spy.requests("SendMessageBatch");
     let body = &sent[0]["Entries"][0]["MessageBody"];
     assert_eq!(body, &encoded(first));
+}
+
+#[tokio::test]
+async fn a_hook_whose_role_changed_between_its_jobs_keeps_its_circuit_and_its_attempts() {
+    let server = answering(200).await;
+    let bench = Bench::new(&[*server.address()], "5s").await;
+    let old = bench.hook(&server.uri()).await;
+    assert!(bench.work([job(&old)]).await.is_empty());
+    let scopes = [Scope::Academy(ACADEMY.to_owned()), Scope::Platform];
+    let [from, to] = &scopes;
+    let moved = bench.stores.hooks.move_all(ACADEMY, from, to).await;
+    assert_eq!(moved.unwrap(), 1);
+    let new = bench.stores.hooks.get(old.id).await.unwrap().unwrap();
+    // Two places of one hook: its state is asked for once.
+    assert!(bench.work([job(&old), job(&new)]).await.is_empty());
+    assert_eq!(requests(&server).await.len(), 3);
+    let state = bench.stores.states.get(old.id).await.unwrap().unwrap();
+    assert_eq!(state.attempts().len(), 3);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_keeps_nobody_else_waiting() {
+    let server = answering(200).await;
+    let bench = Bench::new(&[*server.address()], "5s").await;
+    let (well, ill) = (
+        bench.hook(&server.uri()).await,
+        bench.hook(&server.uri()).await,
+    );
+    let request = bench.aws.dynamodb().update_item().table_name("test-hooks");
+    let spoilt = request
+        .key("academy", AttributeValue::S(ACADEMY.to_owned()))
+        .key(
+            "event_hook",
+            AttributeValue::S(format!("{EVENT}#{:016}", ill.id.get())),
+        )
+        .update_expression("SET target = :nothing")
+        .expression_attribute_values(":nothing", AttributeValue::S("no URL".to_owned()));
+    spoilt.send().await.unwrap();
+    assert!(bench.work([job(&well), job(&ill)]).await.is_empty());
+    assert_eq!(bench.stats(&well).await.total_calls, 1);
+    assert_eq!(bench.stats(&ill).await.total_calls, 0);
+    assert_eq!(bench.spy.delays(), [60]);
 }

@@ -355,6 +355,16 @@ async fn the_health_of_a_hook_shows_its_circuit() {
     let states = &function.world.stores.states;
     let id = HookId::new(1).unwrap();
     let opened_at = "2025-01-20T15:30:00Z".parse().unwrap();
+    let failing = Recorded {
+        hook_id: id,
+        calls: 5,
+        last_call_at: opened_at,
+        last_response_code: 500,
+        succeeded: false,
+        failures: 5,
+        attempts: None,
+    };
+    assert_eq!(states.record(&failing).await.unwrap(), Some(5));
     let mut open = OpenCircuit::opened(opened_at, Duration::from_hours(1));
     assert!(states.set_circuit(id, None, &open).await.unwrap());
     let half_open = root.get(&path).await.expect(200);
@@ -408,7 +418,7 @@ async fn the_newest_attempts_are_listed_without_a_word_of_why_a_target_was_refus
         last_response_code: 204,
         succeeded: true,
         failures: 0,
-        attempts,
+        attempts: Some(attempts),
     };
     function
         .world
@@ -434,10 +444,10 @@ async fn the_newest_attempts_are_listed_without_a_word_of_why_a_target_was_refus
     let wanted = [
         (1, json!(204), Value::Null),
         (2, json!(503), json!("http_status")),
-        (3, Value::Null, json!("timeout")),
-        (4, Value::Null, json!("broken_connection")),
-        (5, Value::Null, json!("unreachable")),
-        (6, Value::Null, json!("unreachable")),
+        (3, json!(504), json!("timeout")),
+        (4, json!(502), json!("broken_connection")),
+        (5, json!(502), json!("unreachable")),
+        (6, json!(502), json!("unreachable")),
     ];
     assert_eq!(
         shown,

@@ -1,10 +1,12 @@
 //! The function over HTTP, on the embedded tables.
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     reason = "what the tests share fails the test that called it"
 )]
 
 mod function;
 mod http;
+mod repair;
 mod secrets;
