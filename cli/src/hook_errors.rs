@@ -30,7 +30,9 @@ pub(crate) async fn run(args: ErrorsArgs) -> Result<()> {
             let found = errors.get(id).await?;
             let Some(found) = found.filter(|found| owner.is_none_or(|name| found.owner == name))
             else {
-                bail!("there is no such error {id}: academy-hooks errors list");
+                bail!(
+                    "there is no error {id} here; `academy-hooks errors list` shows those that there are"
+                );
             };
             send_again(&errors, &Queue::new(sqs, url), found).await
         }
@@ -42,6 +44,9 @@ async fn list(errors: &HookErrors, owner: Option<&str>) -> Result<()> {
         Some(name) => errors.of_owner(name).await?,
         None => errors.everywhere().await?,
     };
+    if found.is_empty() {
+        println!("No errors.");
+    }
     found.sort_by_key(|found| std::cmp::Reverse((found.error.created_at, found.error.id)));
     for OwnedError { owner, error } in found {
         let HookError {

@@ -140,7 +140,7 @@ pub(crate) async fn token(args: TokenArgs) -> Result<()> {
 
 async fn issue(stores: &Stores, username: String, expires_in: Option<u32>) -> Result<()> {
     if stores.identities.user(&username).await?.is_none() {
-        bail!("there is no user {username:?}: academy-hooks user add {username}");
+        bail!("there is no user {username:?}; `academy-hooks user add {username}` makes it");
     }
     let now = clock::now();
     let days = |days: u32| Duration::from_hours(24) * days;

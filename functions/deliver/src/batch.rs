@@ -36,7 +36,7 @@ const READING: Duration = Duration::from_secs(10);
 const READING_STATES: Duration = Duration::from_secs(3);
 
 /// How long the messages that are done wait for those that are not.
-const SETTLE_AFTER: Duration = Duration::from_millis(500);
+pub(crate) const SETTLE_AFTER: Duration = Duration::from_millis(500);
 
 /// How long jobs wait whose hooks could not be read, in seconds.
 const UNREADABLE_WAIT_S: u32 = 60;
@@ -273,11 +273,10 @@ async fn in_round(round: Round<'_>, jobs: Vec<Received>) -> Ended {
 }
 
 /// A message's id, and what deletes it.
-type Message = (String, Option<String>);
+pub(crate) type Message = (String, Option<String>);
 
 fn messages<'a>(jobs: impl IntoIterator<Item = &'a Received>) -> Vec<Message> {
-    let message = |received: &Received| (received.message_id.clone(), received.receipt.clone());
-    jobs.into_iter().map(message).collect()
+    jobs.into_iter().map(Received::message).collect()
 }
 
 fn receipts(jobs: &[Received]) -> Vec<String> {

@@ -22,7 +22,7 @@ use shared::{
     store::Stores,
 };
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Message};
 
 /// What the handler works with.
 #[derive(Clone, Debug)]
@@ -46,6 +46,12 @@ struct Received {
     /// What deletes the message.
     receipt: Option<String>,
     job: DeliveryJob,
+}
+
+impl Received {
+    fn message(&self) -> Message {
+        (self.message_id.clone(), self.receipt.clone())
+    }
 }
 
 impl Deliver {

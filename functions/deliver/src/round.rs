@@ -1,12 +1,13 @@
 //! A round: the jobs of a batch that are for one hook, attempted together and accounted for
 //! together.
 //!
-//! The rounds of a batch do not wait for each other: what follows from one is written when its own
-//! attempts have ended, so that an endpoint that takes its time delays nobody's retry but its own.
+//! The rounds of a batch do not wait for each other, and within one an attempt that takes its time does
+//! not keep the others: what has ended in the first half second is written together, and what ends
+//! after that as it does.
 
 use std::time::Duration;
 
-use futures_util::future::{join_all, join3};
+use futures_util::{StreamExt, future::join3, stream::FuturesUnordered};
 use jiff::Timestamp;
 use shared::{
     deliver::schedule::{delay_until, put_off_for},
@@ -17,11 +18,12 @@ use shared::{
     queue::{Outgoing, Queue},
     store::{Recorded, SignedHook, StoreError, StoredState},
 };
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     Deliver, Received,
     attempt::{Attempted, attempt},
-    batch::{PATIENCE, overdue},
+    batch::{Message, PATIENCE, SETTLE_AFTER, overdue},
 };
 
 /// What the owner is told of a delivery that an open circuit put off until it was too late.
@@ -84,8 +86,16 @@ pub(crate) struct Round<'a> {
     later: Vec<Next>,
     /// Deliveries that are given up.
     given_up: Vec<Next>,
-    /// The attempts that were made.
+    /// The attempts that were made, and are not written yet.
     records: Vec<AttemptRecord>,
+    /// The attempts that the hook remembers, if they are known.
+    known: Option<Vec<AttemptRecord>>,
+    /// The messages of attempts that have ended since something was written.
+    done: Vec<Message>,
+    /// When the last attempt ended.
+    ended_at: Option<Timestamp>,
+    /// Whether any has arrived.
+    arrived: bool,
 }
 
 impl<'a> Round<'a> {
@@ -106,6 +116,10 @@ impl<'a> Round<'a> {
             later: Vec::new(),
             given_up: Vec::new(),
             records: Vec::new(),
+            known: state.map(StoredState::attempts),
+            done: Vec::new(),
+            ended_at: None,
+            arrived: false,
         }
     }
 
@@ -116,19 +130,50 @@ impl<'a> Round<'a> {
     /// Works jobs and returns the messages that the queue is to hand out again.
     pub(crate) async fn work(mut self, jobs: Vec<Received>) -> Vec<String> {
         let admitted = self.admit(jobs).await;
-        let attempts = admitted.into_iter().map(async |received| {
-            let client = self.deliver.client.clone();
-            let attempted = attempt(client, self.hook, received.job.clone()).await;
-            (received, attempted)
-        });
-        for (received, attempted) in join_all(attempts).await {
+        let (deliver, hook, most) = (self.deliver, self.hook, admitted.len().max(1));
+        let attempts: FuturesUnordered<_> = admitted
+            .into_iter()
+            .map(async |received| {
+                let client = deliver.client.clone();
+                let attempted = attempt(client, hook, received.job.clone()).await;
+                (received, attempted)
+            })
+            .collect();
+        let mut attempts = attempts.ready_chunks(most);
+        let soon = Instant::now() + SETTLE_AFTER;
+        let mut all = false;
+        while !all && let Ok(ended) = timeout_at(soon, attempts.next()).await {
+            all = ended.is_none();
+            self.follow_all(ended.unwrap_or_default());
+        }
+        // Some take long: what has ended is written by then, and what ends after that as it does.
+        while !all {
+            self.settle().await;
+            let ended = attempts.next().await;
+            all = ended.is_none();
+            self.follow_all(ended.unwrap_or_default());
+        }
+        self.put_off();
+        self.write().await;
+        self.failed
+    }
+
+    fn follow_all(&mut self, ended: Vec<(Received, Option<Attempted>)>) {
+        for (received, attempted) in ended {
             match attempted {
                 Some(attempted) => self.follow(received, attempted),
                 None => self.failed.push(received.message_id),
             }
         }
-        self.put_off();
-        self.write().await
+    }
+
+    /// Writes what there is, and deletes the messages that are done by that.
+    async fn settle(&mut self) {
+        self.write().await;
+        let done = std::mem::take(&mut self.done);
+        let done = done.into_iter().filter(|(id, _)| !self.failed.contains(id));
+        let receipts = done.filter_map(|(_, receipt)| receipt);
+        self.deliver.deliveries.delete(receipts).await;
     }
 
     /// Lets all jobs through, or, when the hook's circuit is open, at most one as a probe; the
@@ -161,7 +206,7 @@ impl<'a> Round<'a> {
     /// be made. Those that have waited too long are given up.
     fn put_off(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
-        let now = self.ended_at().unwrap_or(self.now);
+        let now = self.ended_at.unwrap_or(self.now);
         let delay = self.time_to_probe(now);
         for received in waiting {
             let next = match delay {
@@ -188,7 +233,7 @@ impl<'a> Round<'a> {
         let circuit = self.state?.circuit?;
         let schedule = &self.deliver.schedule;
         match self.probe {
-            Some(_) if self.records.iter().any(succeeded) => None,
+            Some(_) if self.arrived => None,
             Some(probe) => Some(schedule.wait_before_probe(probe.probes)),
             // No time to wait for is left when another worker is at it: then that for the one after.
             None => {
@@ -196,11 +241,6 @@ impl<'a> Round<'a> {
                 Some(circuit.time_to_probe(now).unwrap_or_else(after_it))
             }
         }
-    }
-
-    /// When the last attempt ended.
-    fn ended_at(&self) -> Option<Timestamp> {
-        self.records.iter().map(|record| record.at).max()
     }
 
     /// Decides what follows from an attempt.
@@ -220,6 +260,8 @@ impl<'a> Round<'a> {
                 rand::random(),
             ),
         };
+        self.done.push(received.message());
+        let job = &mut received.job;
         self.records.push(AttemptRecord {
             delivery_id: job.delivery_id,
             attempt: job.attempt,
@@ -228,7 +270,9 @@ impl<'a> Round<'a> {
             ms,
             next_attempt_at: next,
         });
+        self.ended_at = self.ended_at.max(Some(ended_at));
         if reply.outcome.verdict() == Verdict::Delivered {
+            self.arrived = true;
             return;
         }
         if let Some(not_before) = next {
@@ -248,14 +292,17 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Writes what the round has come to: the hook's state, and the messages that follow.
-    async fn write(mut self) -> Vec<String> {
-        let (later, given_up) = (
-            std::mem::take(&mut self.later),
-            std::mem::take(&mut self.given_up),
-        );
+    /// Writes what the round has come to so far: the hook's state, and the messages that follow.
+    async fn write(&mut self) {
+        let later = std::mem::take(&mut self.later);
+        let given_up = std::mem::take(&mut self.given_up);
+        let recorded = self.recorded();
+        self.records.clear();
+        if let Some(recorded) = &recorded {
+            self.known.clone_from(&recorded.attempts);
+        }
         let (remembered, unsent_later, unsent_given_up) = join3(
-            self.remember(),
+            self.remember(recorded),
             send(&self.deliver.deliveries, later),
             send(&self.deliver.dead_letters, given_up),
         )
@@ -267,14 +314,13 @@ impl<'a> Round<'a> {
         }
         self.failed.extend(unsent_later);
         self.failed.extend(unsent_given_up);
-        self.failed
     }
 
     /// Writes the hook's state: one write, and another only when its circuit opens or its probe has
     /// failed.
-    async fn remember(&self) -> Result<(), StoreError> {
+    async fn remember(&self, recorded: Option<Recorded>) -> Result<(), StoreError> {
         let states = &self.deliver.stores.states;
-        let Some(recorded) = self.recorded() else {
+        let Some(recorded) = recorded else {
             return Ok(());
         };
         let failures = states.record(&recorded).await?;
@@ -325,9 +371,11 @@ impl<'a> Round<'a> {
             last_response_code: last.outcome.code(),
             succeeded: last_success.is_some(),
             failures: failures.count() as u64,
+            edited_at: self.hook.hook.updated_at,
             attempts: self
-                .state
-                .map(|state| newest(state.attempts(), new, last.at)),
+                .known
+                .as_ref()
+                .map(|known| newest(known.iter().copied(), new, last.at)),
         })
     }
 }

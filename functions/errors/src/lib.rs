@@ -64,7 +64,7 @@ impl Errors {
             hook = letter.job.hook.id.get(),
             delivery_id = %letter.job.delivery_id,
             status = letter.status,
-            message = letter.message,
+            reason = letter.message,
             "given up"
         );
         Ok(())

@@ -39,8 +39,10 @@ impl RetryAfter {
         }
         let date = httpdate::parse_http_date(value).ok()?;
         let since_1970 = date.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        let seconds = i64::try_from(since_1970.as_secs()).ok()?;
-        Timestamp::from_second(seconds).ok().map(Self::Until)
+        // A date that does not fit is a very late one.
+        let seconds = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
+        let date = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
+        Some(Self::Until(date))
     }
 
     /// The wait from an answer that came at `now`: at most 24 hours, none for a time that has passed.
@@ -84,6 +86,7 @@ mod tests {
     #[case("Sun, 06 Nov 1994 08:48:37 GMT", Some(0))]
     #[case("Wed, 06 Nov 2094 08:49:37 GMT", None)]
     #[case("Sat, 06 Nov 2094 08:49:37 GMT", Some(86_400))]
+    #[case("Fri, 31 Dec 9999 23:59:59 GMT", Some(86_400))]
     #[case("", None)]
     #[case("-5", None)]
     #[case("+5", None)]

@@ -103,6 +103,8 @@ pub struct Recorded {
     pub succeeded: bool,
     /// How many failed since the last that succeeded, or of all.
     pub failures: u64,
+    /// When the hook that was called had last been edited.
+    pub edited_at: Timestamp,
     /// The hook's newest attempts, those of the batch among them; none when those before it are not
     /// known, which then stay.
     pub attempts: Option<Vec<AttemptRecord>>,
@@ -180,8 +182,8 @@ impl HookStates {
     }
 
     /// Adds what a batch of deliveries did to a hook. Batches may be recorded in another order than
-    /// their calls were made: all are counted, but the newest call is the one that is shown, and that
-    /// decides on the failures in a row, the number of which is returned, and on the attempts that are
+    /// their calls were made, and after the hook was edited: all are counted, but the newest call of the
+    /// hook as it is now is the one that is shown, and that decides on the failures in a row, the number of which is returned, and on the attempts that are
     /// remembered. A success closes the circuit. A hook that is gone is left alone.
     pub async fn record(&self, recorded: &Recorded) -> Result<Option<u64>, StoreError> {
         const RECORD: &str = "record deliveries of a hook";
@@ -210,10 +212,12 @@ impl HookStates {
             })
             .condition_expression(
                 "attribute_exists(hook_id) \
-                 AND (attribute_not_exists(last_call_ms) OR last_call_ms <= :ms)",
+                 AND (attribute_not_exists(last_call_ms) OR last_call_ms <= :ms) \
+                 AND (attribute_not_exists(edited_ms) OR edited_ms <= :edited)",
             )
+            .expression_attribute_values(":edited", millis(recorded.edited_at))
             .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
-            .expression_attribute_values(":ms", AttributeValue::N(at.as_millisecond().to_string()))
+            .expression_attribute_values(":ms", millis(at))
             .expression_attribute_values(":code", number(recorded.last_response_code))
             .expression_attribute_values(":failures", number(recorded.failures))
             .return_values(ReturnValue::UpdatedNew);
@@ -292,8 +296,7 @@ impl HookStates {
     }
 
     /// The write that follows from a change of a hook: its state says where it lives from now on,
-    /// a new target begins without the failures of the old one (calls that are under way still count),
-    /// and the attempts that are remembered are those of its present event.
+    /// a new target is not blamed for the failures of the old one, and the attempts that are remembered are those of its present event.
     pub(super) fn follow(&self, old: &Hook, new: &Hook) -> Result<Update, StoreError> {
         let text = |value: &str| AttributeValue::S(value.to_owned());
         let mut forgotten = Vec::new();
@@ -303,7 +306,8 @@ impl HookStates {
         if old.subscription.event != new.subscription.event {
             forgotten.push("attempts");
         }
-        let mut expression = "SET academy = :academy, event = :event".to_owned();
+        let mut expression =
+            "SET academy = :academy, event = :event, edited_ms = :edited".to_owned();
         if !forgotten.is_empty() {
             expression = format!("{expression} REMOVE {}", forgotten.join(", "));
         }
@@ -314,6 +318,7 @@ impl HookStates {
             .condition_expression("attribute_exists(hook_id)")
             .expression_attribute_values(":academy", text(new.scope.as_str()))
             .expression_attribute_values(":event", text(&new.subscription.event))
+            .expression_attribute_values(":edited", millis(new.updated_at))
             .build()?)
     }
 
@@ -330,6 +335,10 @@ impl HookStates {
 fn encoded(attempts: &[AttemptRecord]) -> Result<AttributeValue, StoreError> {
     let bytes = postcard::to_extend(&attempts, vec![ATTEMPTS_FORM])?;
     Ok(AttributeValue::B(Blob::new(bytes)))
+}
+
+fn millis(time: Timestamp) -> AttributeValue {
+    AttributeValue::N(time.as_millisecond().to_string())
 }
 
 fn key(id: HookId) -> Item {

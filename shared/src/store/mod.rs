@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     Client,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
     types::{AttributeValue, CancellationReason, ReturnValue},
 };
@@ -112,8 +112,17 @@ where
 {
     move |error| StoreError::Table {
         operation,
-        cause: DisplayErrorContext(&error).to_string(),
+        cause: causes(&error),
     }
+}
+
+/// An error and its causes on one line, without the dump of everything that the SDK's own has.
+fn causes(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// Counts a counter row up by one and returns the new value: each value is returned once, ever.

@@ -106,6 +106,7 @@ async fn a_change_that_moves_a_hook_keeps_its_id_and_its_history() {
         last_response_code: 200,
         succeeded: true,
         failures: 0,
+        edited_at: start(),
         attempts: None,
     };
     tables.stores.states.record(&called).await.unwrap();

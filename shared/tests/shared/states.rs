@@ -23,6 +23,7 @@ fn recorded(hook_id: HookId, calls: u64, last_response_code: u16, minute: i64) -
         last_response_code,
         succeeded: last_response_code == 200,
         failures: if last_response_code == 200 { 0 } else { calls },
+        edited_at: start() + SignedDuration::from_mins(minute),
         attempts: None,
     }
 }

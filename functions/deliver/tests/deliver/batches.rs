@@ -149,6 +149,36 @@ async fn an_endpoint_that_takes_its_time_delays_nobody_elses_retry_or_record() {
 }
 
 #[tokio::test]
+async fn a_call_that_hangs_does_not_keep_the_others_of_its_hook() {
+    let (endpoint, addr) = listener().await;
+    let bench = Bench::new(&[addr], "1s").await;
+    let hook = bench.hook(&url(addr)).await;
+    let meanwhile = async {
+        let (mut hanging, _) = endpoint.accept().await.unwrap();
+        read_request(&mut hanging).await;
+        for _ in 0..2 {
+            let (mut stream, _) = endpoint.accept().await.unwrap();
+            read_request(&mut stream).await;
+            let answer = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+        }
+        // The first call is answered only when what follows from the others is there.
+        while bench.stats(&hook).await.total_calls < 2 {}
+        assert_eq!(bench.next_job().await.attempt, 2);
+        let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+        hanging.write_all(answer).await.unwrap();
+    };
+    let jobs = (0..3).map(|_| job(&hook));
+    let (failed, ()) = tokio::join!(bench.work(jobs), meanwhile);
+    assert!(failed.is_empty());
+    let state = bench.stores.states.get(hook.id).await.unwrap().unwrap();
+    assert_eq!(state.stats.total_calls, 3);
+    // What was written at first is still remembered.
+    let codes: Vec<_> = state.attempts().iter().map(|a| a.outcome.code()).collect();
+    assert_eq!(codes, [204, 503, 503]);
+}
+
+#[tokio::test]
 async fn what_is_no_job_fails_alone() {
     let server = answering(200).await;
     let bench = Bench::new(&[*server.address()], "5s").await;

@@ -48,6 +48,7 @@ async fn open(bench: &Bench, hook: &Hook, probe_at: Timestamp) -> OpenCircuit {
         last_response_code: 500,
         succeeded: false,
         failures: FAILURES_TO_OPEN,
+        edited_at: hook.updated_at,
         attempts: None,
     };
     states.record(&failing).await.unwrap();

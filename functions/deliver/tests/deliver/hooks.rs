@@ -194,3 +194,31 @@ async fn a_row_that_cannot_be_read_keeps_nobody_else_waiting() {
     assert_eq!(bench.stats(&ill).await.total_calls, 0);
     assert_eq!(bench.spy.delays(), [60]);
 }
+
+#[tokio::test]
+async fn a_new_target_is_not_blamed_for_calls_to_the_old_one_that_were_under_way() {
+    let (endpoint, addr) = super::receiver::listener().await;
+    let bench = Bench::new(&[addr], "1m").await;
+    let hook = bench.hook(&super::receiver::url(addr)).await;
+    let meanwhile = async {
+        let mut held = Vec::new();
+        for _ in 0..6 {
+            let (mut stream, _) = endpoint.accept().await.unwrap();
+            super::receiver::read_request(&mut stream).await;
+            held.push(stream);
+        }
+        bench
+            .change(&hook, |hook| {
+                hook.subscription.target = "https://a.com/".to_owned().try_into().unwrap();
+                hook.updated_at = clock::now();
+            })
+            .await;
+        // Closed without an answer, all of them.
+    };
+    let jobs = (0..6).map(|_| job(&hook));
+    let (failed, ()) = tokio::join!(bench.work(jobs), meanwhile);
+    assert!(failed.is_empty());
+    let state = bench.stores.states.get(hook.id).await.unwrap().unwrap();
+    assert_eq!((state.failures_in_row, state.circuit), (0, None));
+    assert_eq!(state.stats.total_calls, 6);
+}

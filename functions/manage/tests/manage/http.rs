@@ -362,6 +362,7 @@ async fn the_health_of_a_hook_shows_its_circuit() {
         last_response_code: 500,
         succeeded: false,
         failures: 5,
+        edited_at: clock::now(),
         attempts: None,
     };
     assert_eq!(states.record(&failing).await.unwrap(), Some(5));
@@ -418,6 +419,7 @@ async fn the_newest_attempts_are_listed_without_a_word_of_why_a_target_was_refus
         last_response_code: 204,
         succeeded: true,
         failures: 0,
+        edited_at: now,
         attempts: Some(attempts),
     };
     function

@@ -480,6 +480,7 @@ async fn a_ping_is_no_delivery_and_an_open_circuit_does_not_stop_it() {
         last_response_code: 500,
         succeeded: false,
         failures: 5,
+        edited_at: clock::now(),
         attempts: None,
     };
     states.record(&failing).await.unwrap();
