@@ -107,8 +107,22 @@ impl Fixtures {
                 bail!("two academies have the slug {slug:?} or the id {id}");
             }
         }
-        for user in &self.users {
-            check_name(&user.username)?;
+        let (mut names, mut tokens) = (HashSet::new(), HashSet::new());
+        for User { username, .. } in &self.users {
+            check_name(username)?;
+            if !names.insert(username) {
+                bail!("two users are called {username:?}");
+            }
+        }
+        if let Some(twice) = self
+            .tokens
+            .iter()
+            .find(|token| !tokens.insert(&token.token))
+        {
+            bail!(
+                "two tokens are the same, one of them of {:?}",
+                twice.username
+            );
         }
         Ok(())
     }
@@ -156,42 +170,41 @@ impl Demonstration {
     /// The academy's slug: that of the document's examples.
     pub(crate) const ACADEMY: &str = "downtown-campus";
 
-    /// Stores an academy, a superadmin and a publisher.
+    /// Stores an academy, a superadmin and a publisher: all of it, or nothing if it is cut off.
     pub(crate) async fn create(stores: &Stores) -> Result<Self> {
         let academy = Academy {
             id: 4,
             slug: Self::ACADEMY.to_owned(),
             name: "Downtown Campus".to_owned(),
         };
-        stores.identities.add_academy(&academy).await?;
+        let user = |username: &str, is_superuser, can_publish| User {
+            username: username.to_owned(),
+            is_superuser,
+            is_active: true,
+            can_publish,
+        };
+        let users = [
+            user(Self::ACADEMY, false, false),
+            user("admin", true, false),
+            user("platform", false, true),
+        ];
+        let keys = [random_token(), random_token(), random_token()];
+        let tokens: Vec<_> = keys
+            .iter()
+            .zip(&users)
+            .map(|(key, user)| StoredToken {
+                digest: TokenDigest::of(key),
+                username: user.username.clone(),
+                created_at: clock::now(),
+                expires_at: None,
+            })
+            .collect();
+        stores.identities.begin(&academy, &users, &tokens).await?;
+        let [academy, superadmin, publisher] = keys;
         Ok(Self {
-            academy: with_token(stores, Self::ACADEMY, false, false).await?,
-            superadmin: with_token(stores, "admin", true, false).await?,
-            publisher: with_token(stores, "platform", false, true).await?,
+            academy,
+            superadmin,
+            publisher,
         })
     }
-}
-
-async fn with_token(
-    stores: &Stores,
-    username: &str,
-    is_superuser: bool,
-    can_publish: bool,
-) -> Result<String> {
-    let user = User {
-        username: username.to_owned(),
-        is_superuser,
-        is_active: true,
-        can_publish,
-    };
-    stores.identities.put_user(&user).await?;
-    let token = random_token();
-    let stored = StoredToken {
-        digest: TokenDigest::of(&token),
-        username: username.to_owned(),
-        created_at: clock::now(),
-        expires_at: None,
-    };
-    stores.identities.put_token(&stored).await?;
-    Ok(token)
 }

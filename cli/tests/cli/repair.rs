@@ -109,7 +109,7 @@ fn an_operator_lists_errors_and_sends_again_what_is_kept() {
     );
     assert_eq!(
         done(&serve, &[&of_owner[..], &["miami-campus"]].concat()),
-        ""
+        "No errors.\n"
     );
 
     let redeliver = ["errors", "redeliver", &id];
@@ -117,8 +117,8 @@ fn an_operator_lists_errors_and_sends_again_what_is_kept() {
         &serve,
         &[&redeliver[..], &["--owner", "miami-campus"]].concat(),
     );
-    assert!(foreign.contains("no such error"), "{foreign}");
-    assert!(refused(&serve, &["errors", "redeliver", "99"]).contains("no such error"));
+    assert!(foreign.contains("there is no error"), "{foreign}");
+    assert!(refused(&serve, &["errors", "redeliver", "99"]).contains("there is no error"));
     // They fail at once again, and are not sent for ever.
     let sent = done(&serve, &redeliver);
     assert!(

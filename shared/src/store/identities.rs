@@ -127,20 +127,37 @@ impl Identities {
     /// Stores an academy under its slug and its number. `false`, and nothing stored, when another
     /// academy has either.
     pub async fn add_academy(&self, academy: &Academy) -> Result<bool, StoreError> {
-        let by_slug = self.put_new(keys::academy(&academy.slug), academy)?;
-        let by_id = self.put_new(keys::academy_id(academy.id), academy)?;
-        let write = |put: Put| TransactWriteItem::builder().put(put).build();
-        let result = self
-            .client
-            .transact_write_items()
-            .transact_items(write(by_slug))
-            .transact_items(write(by_id))
+        self.begin(academy, &[], &[]).await
+    }
+
+    /// Stores an academy, users and tokens, together at most 100 of them: all, or none (`false`) when
+    /// one of them is there already.
+    pub async fn begin(
+        &self,
+        academy: &Academy,
+        users: &[User],
+        tokens: &[StoredToken],
+    ) -> Result<bool, StoreError> {
+        let mut puts = vec![
+            self.put_new(keys::academy(&academy.slug), academy)?,
+            self.put_new(keys::academy_id(academy.id), academy)?,
+        ];
+        for user in users {
+            puts.push(self.put_new(keys::user(&user.username), user)?);
+        }
+        for token in tokens {
+            puts.push(self.put_new(keys::token(&token.digest.0), token)?);
+        }
+        let writes = puts
+            .into_iter()
+            .map(|put| TransactWriteItem::builder().put(put).build());
+        let request = self.client.transact_write_items();
+        let result = request
+            .set_transact_items(Some(writes.collect()))
             .send()
             .await;
-        Ok(matches!(
-            transacted("store an academy", result)?,
-            Transaction::Done
-        ))
+        let transaction = transacted("store an academy", result)?;
+        Ok(matches!(transaction, Transaction::Done))
     }
 
     /// A number that no academy was given by this method before.
