@@ -2,8 +2,7 @@
 //! together.
 //!
 //! The rounds of a batch do not wait for each other, and within one an attempt that takes its time does
-//! not keep the others: what has ended in the first half second is written together, and what ends
-//! after that as it does.
+//! not keep the others: what ends within half a second of each other is written together.
 
 use std::time::Duration;
 
@@ -140,18 +139,17 @@ impl<'a> Round<'a> {
             })
             .collect();
         let mut attempts = attempts.ready_chunks(most);
-        let soon = Instant::now() + SETTLE_AFTER;
         let mut all = false;
-        while !all && let Ok(ended) = timeout_at(soon, attempts.next()).await {
-            all = ended.is_none();
-            self.follow_all(ended.unwrap_or_default());
-        }
-        // Some take long: what has ended is written by then, and what ends after that as it does.
         while !all {
-            self.settle().await;
-            let ended = attempts.next().await;
-            all = ended.is_none();
-            self.follow_all(ended.unwrap_or_default());
+            let soon = Instant::now() + SETTLE_AFTER;
+            while !all && let Ok(ended) = timeout_at(soon, attempts.next()).await {
+                all = ended.is_none();
+                self.follow_all(ended.unwrap_or_default());
+            }
+            // Some take long: what has ended does not wait for them.
+            if !all {
+                self.settle().await;
+            }
         }
         self.put_off();
         self.write().await;
