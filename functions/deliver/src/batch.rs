@@ -109,26 +109,28 @@ impl<'a> Batch<'a> {
         ended
     }
 
-    /// Waits for all parts. When some take long, the messages that are done are deleted meanwhile;
-    /// what the queue does about them at the end then comes to nothing.
+    /// Waits for all parts. As long as some take their time, the messages that are done are deleted
+    /// every half second; what the queue does about them at the end then comes to nothing.
     async fn settle(
         self,
         mut parts: FuturesUnordered<BoxFuture<'_, Ended>>,
         mut done: Vec<String>,
     ) -> Vec<String> {
         let mut failed = Vec::new();
-        let soon = tokio::time::Instant::now() + SETTLE_AFTER;
-        while let Ok(part) = tokio::time::timeout_at(soon, parts.next()).await {
-            let Some(part) = part else {
-                return failed;
-            };
-            failed.extend(part.failed);
-            done.extend(part.done);
+        loop {
+            let soon = tokio::time::Instant::now() + SETTLE_AFTER;
+            while let Ok(part) = tokio::time::timeout_at(soon, parts.next()).await {
+                let Some(part) = part else {
+                    return failed;
+                };
+                failed.extend(part.failed);
+                done.extend(part.done);
+            }
+            self.deliver
+                .deliveries
+                .delete(std::mem::take(&mut done))
+                .await;
         }
-        let rest = parts.map(|part| part.failed).concat();
-        let (rest, ()) = join(rest, self.deliver.deliveries.delete(done)).await;
-        failed.extend(rest);
-        failed
     }
 
     /// Reads the hooks of these jobs as they are now, since a job only says where its hook was, and
