@@ -6,22 +6,36 @@
 //! static: a name that is not in it is no event, and a `&'static CatalogEvent` in hand is proof
 //! that the name was checked, so nothing downstream checks again.
 //!
-//! The rows are written down once, in the table, and derive as much as they can: app and model come
-//! from the model's dotted name, the label from the action, the signal path from app and signal.
-//! Always: [`EVENTS`] is sorted by app, then name, in byte order, and the filters keep that order.
+//! A row is all there is to know of an event: its names, the type of its payload, an example, and
+//! which changes of a record it is ([`Change`]). Each app's rows stand in a file of their own, with the
+//! types that only they need; what several apps' payloads have in common is in `parts`. Rows derive as
+//! much as they can: app and model come from the model's dotted name, the label from the action, the
+//! signal path from app and signal, schemas from the types.
+//! Always: [`events`] are sorted by app, then name, in byte order, and the filters keep that order.
 
+pub mod apps;
+mod change;
 mod filter;
-mod table;
+pub mod parts;
+pub mod payload;
+mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
+use self::payload::{Mistake, Payload, PayloadType};
+
+
+pub use change::{AcademyIn, AcademyRef, Change, ChangeError, Derived, Fill, Fires, models};
 pub use filter::{CatalogFilter, events_of_apps, events_of_signals};
-pub use table::EVENTS;
 
 /// One event that an academy can subscribe to.
 ///
@@ -38,7 +52,15 @@ pub struct CatalogEvent {
     action: Option<&'static str>,
     /// One sentence on when the event fires, "Triggered when …".
     pub description: &'static str,
-    /// The text of the example file, with the newline that ends it.
+    /// Which changes of a record of the model are the event.
+    pub fires: Fires,
+    /// Where such a record names its academy.
+    pub academy: AcademyIn,
+    /// What the payload has and the record has elsewhere.
+    pub fills: &'static [Fill],
+    /// What its payload is.
+    payload: PayloadType,
+    /// A payload, as JSON text.
     example: &'static str,
 }
 
@@ -82,7 +104,12 @@ impl CatalogEvent {
     /// number forgets it. Send it as it is.
     #[must_use]
     pub fn example(&self) -> &'static str {
-        self.example.trim_ascii_end()
+        self.example.trim_ascii()
+    }
+
+    /// Holds a text to the type of the event's payload: what the type does not have is cut out.
+    pub fn payload(&self, json: Arc<RawValue>) -> Result<Payload, Mistake> {
+        self.payload.hold(json)
     }
 
     /// What the catalogue shows of the event.
@@ -134,10 +161,15 @@ pub struct CatalogEntry {
     pub model: &'static str,
 }
 
+/// Every event there is, by app and then by name, in byte order.
+pub fn events() -> impl Iterator<Item = &'static CatalogEvent> {
+    apps::APPS.iter().copied().flatten()
+}
+
 /// The event of exactly this name, or `None` when there is none.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static CatalogEvent> {
-    EVENTS.iter().find(|event| event.name == name)
+    events().find(|event| event.name == name)
 }
 
 /// The word with its first letter in upper case and the rest in lower case.

@@ -1,0 +1,195 @@
+//! Payloads held to their types.
+//!
+//! An event's payload has a Rust type: it says which fields there are, what each of them is, and
+//! which must be there. A payload is read as its type when it is published, and what the type does not
+//! have is cut out of its text. The text itself is never written anew: what stays keeps its order and
+//! its spelling, so that a payload with nothing to cut is delivered byte for byte as it was published.
+
+mod path;
+mod prune;
+mod scalars;
+pub(crate) mod vocabulary;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use utoipa::{
+    ToSchema,
+    openapi::{RefOr, schema::Schema},
+};
+
+pub use path::Path;
+pub use scalars::{Decimal, Free, Id, Name, Related, Time};
+
+pub(crate) use scalars::{Schemas, either, present, related, with_parts};
+pub(crate) use vocabulary::vocabulary;
+
+/// The most fields that are named as left out.
+const MAX_NAMED: usize = 100;
+
+/// The most characters of such a name.
+const MAX_NAME_CHARS: usize = 128;
+
+/// What is wrong in a JSON text that is to be of some type, and where. The message repeats nothing of
+/// the text: it may be logged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct Mistake {
+    /// Where: below the root of the text.
+    pub path: Path,
+    /// What, as a sentence.
+    pub message: String,
+}
+
+/// A payload that is one of its event.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    /// What is delivered.
+    pub json: Arc<RawValue>,
+    /// The paths of what was left out because the event does not have it, each once, `plans[].token`
+    /// for all elements of a list: the first 100 in their order.
+    pub dropped: Vec<String>,
+}
+
+/// What an event knows of its payload's type.
+#[derive(Clone, Copy)]
+pub(super) struct PayloadType {
+    /// Reads a text and returns the paths of what the type does not have.
+    read: fn(&str) -> Result<Vec<Path>, Mistake>,
+    name: fn() -> String,
+    schema: fn() -> RefOr<Schema>,
+    parts: fn(&mut Schemas),
+}
+
+impl PayloadType {
+    /// That its payload is a `T`.
+    pub(super) const fn of<T: DeserializeOwned + ToSchema>() -> Self {
+        Self {
+            read: read::<T>,
+            name: || T::name().into_owned(),
+            schema: T::schema,
+            parts: T::schemas,
+        }
+    }
+
+    /// Holds a text to the type.
+    pub(super) fn hold(self, json: Arc<RawValue>) -> Result<Payload, Mistake> {
+        let ignored = (self.read)(json.get())?;
+        if ignored.is_empty() {
+            return Ok(Payload {
+                json,
+                dropped: Vec::new(),
+            });
+        }
+        let kept = prune::without(&json, &ignored).map_err(|error| mistake(Path::default(), &error))?;
+        Ok(Payload {
+            json: kept.into(),
+            dropped: names(&ignored),
+        })
+    }
+
+    /// The type's name.
+    pub(super) fn name(self) -> String {
+        (self.name)()
+    }
+
+    /// The type's schema, with references to [`PayloadType::parts`].
+    pub(super) fn schema(self) -> RefOr<Schema> {
+        (self.schema)()
+    }
+
+    /// The schemas that the type's refers to, directly or not, by name.
+    pub(super) fn parts(self) -> Schemas {
+        let mut parts = Schemas::new();
+        (self.parts)(&mut parts);
+        parts.sort_by(|(a, _), (b, _)| a.cmp(b));
+        parts.dedup_by(|(a, _), (b, _)| a == b);
+        parts
+    }
+}
+
+fn read<T: DeserializeOwned>(json: &str) -> Result<Vec<Path>, Mistake> {
+    let mut ignored = Vec::new();
+    let mut track = serde_path_to_error::Track::new();
+    let mut json = serde_json::Deserializer::from_str(json);
+    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let mut ignore = |path: serde_ignored::Path<'_>| ignored.push(Path::from(&path));
+    let read = T::deserialize(serde_ignored::Deserializer::new(tracked, &mut ignore));
+    match read {
+        Ok(_) => Ok(ignored),
+        Err(error) => Err(mistake(Path::from(&track.path()), &error)),
+    }
+}
+
+/// Puts serde's words into ours, and leaves out the values that serde repeats.
+fn mistake(path: Path, error: &serde_json::Error) -> Mistake {
+    let text = error.to_string();
+    let field = |rest: &str| rest.split('`').next().map(|field| path.clone().join(field));
+    if let Some(path) = text.strip_prefix("missing field `").and_then(field) {
+        let message = "This field is required.".to_owned();
+        return Mistake { path, message };
+    }
+    if let Some(path) = text.strip_prefix("duplicate field `").and_then(field) {
+        let message = "This field is given twice.".to_owned();
+        return Mistake { path, message };
+    }
+    let message = if error.is_data() {
+        let found = ["invalid type: ", "invalid value: "]
+            .iter()
+            .find_map(|prefix| text.strip_prefix(prefix));
+        let expected = text.rsplit_once(", expected ").map(|(_, rest)| rest);
+        match (found, expected) {
+            (Some(found), Some(expected)) => {
+                format!("Expected {}, got {}.", wanted(expected), kind(found))
+            }
+            _ => "This value is not valid.".to_owned(),
+        }
+    } else if text.starts_with("recursion limit exceeded") {
+        "This is nested too deeply.".to_owned()
+    } else {
+        "This is no valid JSON.".to_owned()
+    };
+    Mistake { path, message }
+}
+
+/// What was expected, in JSON's words: serde names Rust's types, and says at which line.
+fn wanted(expected: &str) -> &str {
+    let expected = expected
+        .rsplit_once(" at line ")
+        .map_or(expected, |(expected, _)| expected);
+    match expected {
+        "i64" | "u64" | "u32" | "i32" => "an integer",
+        "a sequence" => "a list",
+        _ if expected.starts_with("struct ") => "an object",
+        _ => expected,
+    }
+}
+
+/// What was found instead.
+fn kind(found: &str) -> &'static str {
+    const KINDS: [(&str, &str); 7] = [
+        ("string", "a string"),
+        ("integer", "an integer"),
+        ("floating point", "a decimal number"),
+        ("boolean", "a boolean"),
+        ("null", "null"),
+        ("sequence", "a list"),
+        ("map", "an object"),
+    ];
+    KINDS
+        .iter()
+        .find(|(prefix, _)| found.starts_with(prefix))
+        .map_or("something else", |(_, kind)| kind)
+}
+
+/// The names of fields that are left out, each once.
+fn names(ignored: &[Path]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    ignored
+        .iter()
+        .map(|path| path.of_all_elements().chars().take(MAX_NAME_CHARS).collect::<String>())
+        .filter(|name| seen.insert(name.clone()))
+        .take(MAX_NAMED)
+        .collect()
+}
