@@ -87,6 +87,11 @@ pub fn dead_letters_queue() -> Result<String, ConfigError> {
     required("DEAD_LETTERS_QUEUE_URL")
 }
 
+/// `DEAD_EVENTS_QUEUE_URL`: where events of the bus go that are wrong.
+pub fn dead_events_queue() -> Result<String, ConfigError> {
+    required("DEAD_EVENTS_QUEUE_URL")
+}
+
 /// `RETRY_SCHEDULE`: the waits after each failure, [`RetrySchedule::DEFAULT`] unless set.
 pub fn retry_schedule() -> Result<RetrySchedule, ConfigError> {
     parsed("RETRY_SCHEDULE", RetrySchedule::DEFAULT)

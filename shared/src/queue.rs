@@ -13,7 +13,7 @@ use std::{
 use aws_sdk_sqs::{
     Client,
     error::DisplayErrorContext,
-    types::{DeleteMessageBatchRequestEntry, SendMessageBatchRequestEntry},
+    types::{DeleteMessageBatchRequestEntry, MessageAttributeValue, SendMessageBatchRequestEntry},
 };
 use futures_util::{StreamExt, stream};
 
@@ -116,6 +116,33 @@ impl Queue {
         .await;
         unsent.extend(left.into_iter().flatten());
         unsent
+    }
+
+    /// Sends a message of another queue here as it is, with the reason for that as its attribute `reason`.
+    /// `false`: it could not be sent.
+    pub async fn put_aside(&self, body: &str, reason: &str) -> bool {
+        let reason = MessageAttributeValue::builder()
+            .data_type("String")
+            .string_value(reason)
+            .build();
+        let reason = match reason {
+            Ok(reason) => reason,
+            Err(error) => {
+                tracing::error!(%error, "a reason cannot be sent");
+                return false;
+            }
+        };
+        let request = self.client.send_message().queue_url(&self.url);
+        let request = request
+            .message_body(body)
+            .message_attributes("reason", reason);
+        match request.send().await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::error!(cause = %DisplayErrorContext(&error), "a message could not be put aside");
+                false
+            }
+        }
     }
 
     /// Deletes received messages, up to ten, by their receipts. What cannot be deleted comes again.

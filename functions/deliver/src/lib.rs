@@ -13,7 +13,7 @@ mod attempt;
 mod batch;
 mod round;
 
-use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use shared::{
     clock,
     deliver::{client::DeliveryClient, schedule::RetrySchedule},
@@ -80,14 +80,7 @@ impl Deliver {
         }
         failed.extend(Batch::new(self, clock::now()).work(received).await);
         let mut response = SqsBatchResponse::default();
-        response.batch_item_failures = failed
-            .into_iter()
-            .map(|message_id| {
-                let mut failure = BatchItemFailure::default();
-                failure.item_identifier = message_id;
-                failure
-            })
-            .collect();
+        response.set_failures(failed);
         Ok(response)
     }
 }

@@ -5,7 +5,7 @@
 //! queue's redrive policy, as it is. Both become a HookError of the hook's owner, and are kept to be
 //! sent again. What is neither stays in the queue until it expires, for an operator to look at.
 
-use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::Timestamp;
 use shared::{
     clock,
@@ -37,9 +37,7 @@ impl Errors {
         // one row that two writes at once would only fight over.
         for record in event.records {
             if let Err(message_id) = self.record(record, now).await {
-                let mut failure = BatchItemFailure::default();
-                failure.item_identifier = message_id;
-                response.batch_item_failures.push(failure);
+                response.add_failure(message_id);
             }
         }
         Ok(response)

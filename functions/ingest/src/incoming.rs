@@ -1,12 +1,16 @@
-//! An event as it was sent: its fields read and checked, its payload left as it is.
+//! What was sent, read and checked: an event, or a change and the events that it is.
+//!
+//! All fields are checked before anything is looked up, so that a mistake is answered whatever else is
+//! going on. A payload is held to its event's type and otherwise stays the text that it is.
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 use shared::{
-    catalog::{self, CatalogEvent},
+    catalog::{self, AcademyRef, CatalogEvent, Change, ChangeError},
     http::{ApiError, Field, FieldErrors, TextField, object},
+    store::IdSpace,
 };
 
 /// The largest payload, in bytes.
@@ -21,6 +25,12 @@ const EVENT: TextField = TextField {
     required: true,
     may_be_blank: false,
 };
+const MODEL: TextField = TextField {
+    name: "model",
+    max_chars: 64,
+    required: true,
+    may_be_blank: false,
+};
 const ID: TextField = TextField {
     name: "id",
     max_chars: 64,
@@ -28,20 +38,14 @@ const ID: TextField = TextField {
     may_be_blank: false,
 };
 
-/// Where an event happened, as its publisher says it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum AcademyRef {
-    Slug(String),
-    Id(u64),
-}
-
-impl std::fmt::Display for AcademyRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Slug(slug) => slug.fmt(f),
-            Self::Id(id) => id.fmt(f),
-        }
-    }
+/// What is published under one id: an event, or a change with none, one or several events.
+#[derive(Clone, Debug)]
+pub(crate) struct Submission {
+    /// Among which ids its id is meant.
+    pub(crate) ids: IdSpace,
+    /// The publisher's id for it.
+    pub(crate) id: Option<String>,
+    pub(crate) events: Vec<Incoming>,
 }
 
 /// An event that may be published.
@@ -51,22 +55,35 @@ pub(crate) struct Incoming {
     /// None: it happened at no academy.
     pub(crate) academy: Option<AcademyRef>,
     pub(crate) payload: Arc<RawValue>,
-    /// The publisher's id for it.
-    pub(crate) id: Option<String>,
+    /// What was left out of the payload.
+    pub(crate) dropped: Vec<String>,
 }
 
-/// The fields as they stand in the request. A field that is `null` is told apart from one that is
+/// An event's fields as they stand in a request. A field that is `null` is told apart from one that is
 /// not there, which plain options would not do.
 #[derive(Deserialize)]
-struct Fields {
+pub(crate) struct EventFields {
     #[serde(default, deserialize_with = "present")]
-    event: Option<Value>,
+    pub(crate) event: Option<Value>,
     #[serde(default, deserialize_with = "present")]
     academy: Option<Value>,
     #[serde(default, deserialize_with = "present")]
     payload: Option<Box<RawValue>>,
     #[serde(default, deserialize_with = "present")]
-    id: Option<Value>,
+    pub(crate) id: Option<Value>,
+}
+
+/// A change's fields as they stand in a request.
+#[derive(Deserialize)]
+pub(crate) struct ChangeFields {
+    #[serde(default, deserialize_with = "present")]
+    model: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
+    before: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present")]
+    after: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) id: Option<Value>,
 }
 
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
@@ -75,27 +92,34 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     T::deserialize(value).map(Some)
 }
 
-impl Incoming {
-    /// Reads an event: first all fields, then whether there is such an event.
-    pub(crate) fn read(text: &str) -> Result<Self, ApiError> {
-        let not_json = |error: serde_json::Error| ApiError::NotJson(error.to_string());
-        if !text.starts_with('{') {
-            object(Some(serde_json::from_str(text).map_err(not_json)?))?;
-        }
-        let fields: Fields = serde_json::from_str(text).map_err(not_json)?;
+/// What can be read of a request and is submitted.
+pub(crate) trait Submitted: DeserializeOwned {
+    /// Checks all fields.
+    fn submission(self, ids: IdSpace) -> Result<Submission, ApiError>;
+
+    /// Reads it out of a text, which must be an object.
+    fn read(text: &str, ids: IdSpace) -> Result<Submission, ApiError> {
+        fields::<Self>(text)?.submission(ids)
+    }
+}
+
+/// The fields of a text that must be an object.
+pub(crate) fn fields<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
+    let not_json = |error: serde_json::Error| ApiError::NotJson(error.to_string());
+    if !text.starts_with('{') {
+        object(Some(serde_json::from_str(text).map_err(not_json)?))?;
+    }
+    serde_json::from_str(text).map_err(not_json)
+}
+
+impl Submitted for EventFields {
+    /// First all fields, then whether there is such an event, then whether its payload is one.
+    fn submission(self, ids: IdSpace) -> Result<Submission, ApiError> {
         let mut errors = FieldErrors::default();
-        let event = EVENT.read(fields.event.as_ref(), &mut errors);
-        let academy = academy(fields.academy, &mut errors);
-        let payload = payload(fields.payload, &mut errors);
-        let id = ID.read(fields.id.as_ref(), &mut errors);
-        if let Field::Text(id) = &id
-            && id.contains(UNDELIVERABLE)
-        {
-            errors.add(
-                ID.name,
-                "The characters U+FFFE and U+FFFF cannot be delivered.",
-            );
-        }
+        let event = EVENT.read(self.event.as_ref(), &mut errors);
+        let academy = academy(self.academy, &mut errors);
+        let payload = payload(self.payload, &mut errors);
+        let id = id(self.id.as_ref(), &mut errors);
         let (Field::Text(event), Some(payload), true) = (event, payload, errors.is_empty()) else {
             return Err(ApiError::Fields(errors));
         };
@@ -103,17 +127,93 @@ impl Incoming {
             return Err(ApiError::PayloadTooLarge(MAX_PAYLOAD_BYTES));
         }
         let event = catalog::find(&event).ok_or(ApiError::UnknownEvent(event))?;
-        let id = match id {
-            Field::Text(id) => Some(id),
-            Field::Absent | Field::Null => None,
-        };
-        Ok(Self {
-            event,
-            academy,
-            payload: payload.into(),
+        let payload = event.payload(payload.into()).map_err(|mistake| {
+            let mut errors = FieldErrors::default();
+            errors.add(mistake.path.below("payload"), mistake.message);
+            ApiError::Fields(errors)
+        })?;
+        Ok(Submission {
+            ids,
             id,
+            events: vec![Incoming {
+                event,
+                academy,
+                payload: payload.json,
+                dropped: payload.dropped,
+            }],
         })
     }
+}
+
+impl Submitted for ChangeFields {
+    /// First all fields, then what the change is. What the events do not have of the record is left out
+    /// without a word: a record has more than any of them.
+    fn submission(self, ids: IdSpace) -> Result<Submission, ApiError> {
+        let mut errors = FieldErrors::default();
+        let model = MODEL.read(self.model.as_ref(), &mut errors);
+        for (name, record) in [("before", &self.before), ("after", &self.after)] {
+            if record.is_none() {
+                errors.add(name, "This field is required.");
+            }
+        }
+        let there = |record: Option<Box<RawValue>>| record.filter(|json| json.get() != "null");
+        let both_absent = self.before.is_some() && self.after.is_some();
+        let (before, after) = (there(self.before), there(self.after));
+        if both_absent && before.is_none() && after.is_none() {
+            errors.add("after", "This field and `before` may not both be null.");
+        }
+        let id = id(self.id.as_ref(), &mut errors);
+        let (Field::Text(model), true) = (model, errors.is_empty()) else {
+            return Err(ApiError::Fields(errors));
+        };
+        let change = Change {
+            model: &model,
+            before: before.as_deref(),
+            after: after.as_deref(),
+        };
+        let derived = change.events().map_err(|error| match error {
+            ChangeError::UnknownModel(model) => ApiError::UnknownModel(model),
+            ChangeError::Record { side, mistake } => {
+                let mut errors = FieldErrors::default();
+                errors.add(mistake.path.below(side), mistake.message);
+                ApiError::Fields(errors)
+            }
+        })?;
+        let events = derived.into_iter().map(|derived| {
+            if derived.payload.get().len() > MAX_PAYLOAD_BYTES {
+                return Err(ApiError::PayloadTooLarge(MAX_PAYLOAD_BYTES));
+            }
+            if derived.payload.get().contains(UNDELIVERABLE) {
+                let mut errors = FieldErrors::default();
+                errors.add("after", UNDELIVERABLE_JSON);
+                return Err(ApiError::Fields(errors));
+            }
+            Ok(Incoming {
+                event: derived.event,
+                academy: derived.academy,
+                payload: derived.payload,
+                dropped: Vec::new(),
+            })
+        });
+        Ok(Submission {
+            ids,
+            id,
+            events: events.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn id(value: Option<&Value>, errors: &mut FieldErrors) -> Option<String> {
+    let Field::Text(id) = ID.read(value, errors) else {
+        return None;
+    };
+    if id.contains(UNDELIVERABLE) {
+        errors.add(
+            ID.name,
+            "The characters U+FFFE and U+FFFF cannot be delivered.",
+        );
+    }
+    Some(id)
 }
 
 fn academy(value: Option<Value>, errors: &mut FieldErrors) -> Option<AcademyRef> {
@@ -129,13 +229,14 @@ fn academy(value: Option<Value>, errors: &mut FieldErrors) -> Option<AcademyRef>
     None
 }
 
+const UNDELIVERABLE_JSON: &str =
+    "The characters U+FFFE and U+FFFF cannot be delivered; write them as \\ufffe and \\uffff.";
+
 fn payload(value: Option<Box<RawValue>>, errors: &mut FieldErrors) -> Option<Box<RawValue>> {
     let message = match value {
         None => "This field is required.",
         Some(payload) if payload.get() == "null" => "This field may not be null.",
-        Some(payload) if payload.get().contains(UNDELIVERABLE) => {
-            "The characters U+FFFE and U+FFFF cannot be delivered; write them as \\ufffe and \\uffff."
-        }
+        Some(payload) if payload.get().contains(UNDELIVERABLE) => UNDELIVERABLE_JSON,
         Some(payload) => return Some(payload),
     };
     errors.add("payload", message);

@@ -1,6 +1,6 @@
 //! The Lambda function `ingest`.
 
-use ingest::Ingest;
+use ingest::{Bus, Ingest};
 use shared::{
     aws, config,
     queue::Queue,
@@ -16,9 +16,12 @@ async fn main() -> Result<(), lambda_http::Error> {
         config::IDENTITIES_TABLE,
         config::CLAIMS_TABLE,
     ])?;
-    let queue_url = config::deliveries_queue()?;
+    let deliveries_url = config::deliveries_queue()?;
+    let dead_events_url = config::dead_events_queue()?;
     let aws = aws::sdk_config().await;
     let stores = Stores::new(&aws_sdk_dynamodb::Client::new(&aws), &tables);
-    let deliveries = Queue::new(aws_sdk_sqs::Client::new(&aws), queue_url);
-    lambda_http::run(ingest::service(Ingest::new(stores, deliveries))).await
+    let sqs = aws_sdk_sqs::Client::new(&aws);
+    let ingest = Ingest::new(stores, Queue::new(sqs.clone(), deliveries_url));
+    let bus = Bus::new(ingest.clone(), Queue::new(sqs, dead_events_url));
+    ingest::run(ingest, bus).await
 }

@@ -4,12 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 use shared::{
+    catalog::AcademyRef,
     http::ApiError,
     model::{Hook, Scope},
     store::{StoreError, Stores},
 };
-
-use crate::incoming::AcademyRef;
 
 /// An event's name and the slug of the academy that it happened at: all that matching depends on.
 pub(crate) type Occasion = (&'static str, Option<String>);

@@ -1,4 +1,4 @@
-//! Publishing a list of events: match, claim, queue, settle.
+//! Publishing a list of submissions: match, claim, queue, settle.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,15 +10,15 @@ use jiff::Timestamp;
 use shared::{
     clock,
     http::ApiError,
-    model::{Accepted, DeliveryJob, Hook, HookRef, QueueMessage},
+    model::{Accepted, AcceptedEvent, DeliveryJob, Hook, HookRef, QueueMessage},
     queue::Outgoing,
-    store::Claim,
+    store::{Claim, IdSpace},
 };
 use uuid::Uuid;
 
 use crate::{
     Ingest,
-    incoming::Incoming,
+    incoming::{Incoming, Submission},
     matching::{Academies, Occasion, hooks_for},
 };
 
@@ -32,63 +32,78 @@ const IN_PROGRESS_LOOKS: [Duration; 5] = [
     Duration::from_millis(800),
 ];
 
-/// How many deliveries are claimed, queued and settled together, unless a single event has more. A
-/// claim is a lease, and must not run out because others are queued first.
+/// How many deliveries are claimed, queued and settled together, unless a single submission has more.
+/// A claim is a lease, and must not run out because others are queued first.
 const JOBS_IN_PART: usize = 1_000;
 
-/// What becomes of one event.
+/// What becomes of one submission.
 pub(crate) type Answer = Result<Accepted, ApiError>;
 
-/// An event on its way into the queue.
+/// A submission on its way into the queue.
 struct Pending {
     /// Its position in the request.
     position: usize,
-    incoming: Incoming,
-    occasion: Occasion,
+    ids: IdSpace,
     /// Its id: the publisher's, or ours.
     id: String,
+    /// Whether the id is the publisher's.
+    claimed: bool,
     /// The lease on the publisher's id.
     lease: Option<i64>,
+    events: Vec<(Incoming, Occasion)>,
 }
 
 impl Pending {
-    /// The delivery of this event to a hook.
-    fn job(&self, hook: &Hook, now: Timestamp) -> DeliveryJob {
+    /// How many deliveries it comes to.
+    fn jobs(&self, hooks: &HashMap<Occasion, Vec<Hook>>) -> usize {
+        let events = self.events.iter();
+        events
+            .map(|(_, occasion)| matched(hooks, occasion).len())
+            .sum()
+    }
+
+    /// The delivery of one of its events to a hook.
+    fn job(
+        &self,
+        (incoming, (name, academy)): &(Incoming, Occasion),
+        hook: &Hook,
+        now: Timestamp,
+    ) -> DeliveryJob {
         DeliveryJob {
             delivery_id: Uuid::now_v7(),
             event_id: self.id.clone(),
-            event: self.incoming.event.name.to_owned(),
-            academy: self.occasion.1.clone(),
+            event: (*name).to_owned(),
+            academy: academy.clone(),
             hook: HookRef::from(hook),
             attempt: 1,
             not_before: now,
             accepted_at: now,
             // All deliveries of an event share its payload.
-            payload: self.incoming.payload.clone(),
+            payload: incoming.payload.clone(),
         }
     }
 }
 
 impl Ingest {
-    /// Publishes events and answers each, in their order. An error as a whole means that not every
-    /// delivery is known to be in the queue; the events that were queued completely are settled all
-    /// the same, so that sending the request again sends none of those twice that have an id.
+    /// Publishes submissions and answers each, in their order. An error as a whole means that not every
+    /// delivery is known to be in the queue; what was queued completely is settled all the same, so that
+    /// sending the request again sends none of those twice that have an id.
     pub(crate) async fn publish(
         &self,
-        publisher: &str,
-        events: Vec<Result<Incoming, ApiError>>,
+        submissions: Vec<Result<Submission, ApiError>>,
     ) -> Result<Vec<Answer>, ApiError> {
-        let mut answers: Vec<Option<Answer>> = events.iter().map(|_| None).collect();
-        let pending = self.with_academies(events, &mut answers).await?;
-        let occasions = pending.iter().map(|event| event.occasion.clone()).collect();
+        let mut answers: Vec<Option<Answer>> = submissions.iter().map(|_| None).collect();
+        let pending = self.with_academies(submissions, &mut answers).await?;
+        let events = pending.iter().flat_map(|submission| &submission.events);
+        let occasions = events.map(|(_, occasion)| occasion.clone()).collect();
         let hooks = hooks_for(&self.stores, occasions).await?;
         let (distinct, repeated) = without_repeated(pending);
 
         for part in parts(distinct, &hooks) {
             let now = clock::now();
-            let granted = self.claim(publisher, part, &mut answers, now).await?;
+            let granted = self.claim(part, &mut answers, now).await?;
             let unsent = self.queue(&granted, &hooks, now).await;
-            let settled = self.settle(publisher, granted, &hooks, &unsent).await;
+            let settled = self.settle(granted, &hooks, &unsent).await;
             for (position, answer) in settled {
                 answers[position] = Some(answer);
             }
@@ -117,70 +132,72 @@ impl Ingest {
             .collect())
     }
 
-    /// Finds the academies of the events that are well-formed, and answers the others.
+    /// Finds the academies of the submissions that are well-formed, and answers the others.
     async fn with_academies(
         &self,
-        events: Vec<Result<Incoming, ApiError>>,
+        submissions: Vec<Result<Submission, ApiError>>,
         answers: &mut [Option<Answer>],
     ) -> Result<Vec<Pending>, ApiError> {
-        let wanted = events
-            .iter()
-            .flatten()
-            .filter_map(|event| event.academy.as_ref());
+        let events = submissions.iter().flatten().flat_map(|sent| &sent.events);
+        let wanted = events.filter_map(|event| event.academy.as_ref());
         let academies = Academies::read(&self.stores, wanted).await?;
-        let mut pending = Vec::with_capacity(events.len());
-        for (position, event) in events.into_iter().enumerate() {
-            let found = event.and_then(|incoming| {
-                let slug = incoming
-                    .academy
-                    .as_ref()
-                    .map(|academy| academies.slug(academy));
-                Ok((slug.transpose()?, incoming))
+        let mut pending = Vec::with_capacity(submissions.len());
+        for (position, submission) in submissions.into_iter().enumerate() {
+            let found = submission.and_then(|Submission { ids, id, events }| {
+                let occasion = |incoming: &Incoming| {
+                    let slug = incoming
+                        .academy
+                        .as_ref()
+                        .map(|academy| academies.slug(academy));
+                    Ok::<_, ApiError>((incoming.event.name, slug.transpose()?))
+                };
+                let events = events
+                    .into_iter()
+                    .map(|incoming| occasion(&incoming).map(|occasion| (incoming, occasion)));
+                Ok(Pending {
+                    position,
+                    ids,
+                    claimed: id.is_some(),
+                    id: id.unwrap_or_else(|| Uuid::now_v7().to_string()),
+                    lease: None,
+                    events: events.collect::<Result<_, _>>()?,
+                })
             });
             match found {
                 Err(error) => answers[position] = Some(Err(error)),
-                Ok((academy, incoming)) => pending.push(Pending {
-                    position,
-                    occasion: (incoming.event.name, academy),
-                    id: incoming
-                        .id
-                        .clone()
-                        .unwrap_or_else(|| Uuid::now_v7().to_string()),
-                    incoming,
-                    lease: None,
-                }),
+                Ok(submission) => pending.push(submission),
             }
         }
         Ok(pending)
     }
 
-    /// Claims the ids that the publisher gave, and returns the events that are to be queued.
+    /// Claims the ids that the publisher gave, and returns the submissions that are to be queued.
     async fn claim(
         &self,
-        publisher: &str,
         pending: Vec<Pending>,
         answers: &mut [Option<Answer>],
         now: Timestamp,
     ) -> Result<Vec<Pending>, ApiError> {
-        let claims = pending.into_iter().map(async |event| {
-            let claim = match &event.incoming.id {
-                None => Ok(None),
-                Some(id) => self.claim_one(publisher, id, now).await.map(Some),
+        let claims = pending.into_iter().map(async |submission| {
+            let claim = match submission.claimed {
+                false => Ok(None),
+                true => self.claim_one(&submission, now).await.map(Some),
             };
-            (event, claim)
+            (submission, claim)
         });
         let mut granted = Vec::new();
         let mut failed = None;
-        for (mut event, claim) in join_all(claims).await {
+        for (mut submission, claim) in join_all(claims).await {
+            let position = submission.position;
             match claim {
-                Ok(None) => granted.push(event),
+                Ok(None) => granted.push(submission),
                 Ok(Some(Claim::Granted { lease })) => {
-                    event.lease = Some(lease);
-                    granted.push(event);
+                    submission.lease = Some(lease);
+                    granted.push(submission);
                 }
-                Ok(Some(Claim::Settled(accepted))) => answers[event.position] = Some(Ok(accepted)),
+                Ok(Some(Claim::Settled(accepted))) => answers[position] = Some(Ok(accepted)),
                 Ok(Some(Claim::InProgress)) => {
-                    answers[event.position] = Some(Err(ApiError::EventInProgress(event.id)));
+                    answers[position] = Some(Err(ApiError::EventInProgress(submission.id)));
                 }
                 Err(error) => failed = Some(error),
             }
@@ -188,43 +205,36 @@ impl Ingest {
         match failed {
             None => Ok(granted),
             Some(error) => {
-                join_all(granted.iter().map(|event| self.release(publisher, event))).await;
+                join_all(granted.iter().map(|submission| self.release(submission))).await;
                 Err(error)
             }
         }
     }
 
     /// Claims an id, waiting a little for another request that holds it.
-    async fn claim_one(
-        &self,
-        publisher: &str,
-        id: &str,
-        now: Timestamp,
-    ) -> Result<Claim, ApiError> {
+    async fn claim_one(&self, submission: &Pending, now: Timestamp) -> Result<Claim, ApiError> {
+        let (claims, Pending { ids, id, .. }) = (&self.stores.claims, submission);
         for pause in IN_PROGRESS_LOOKS {
-            match self.stores.claims.claim(publisher, id, now).await? {
+            match claims.claim(ids, id, now).await? {
                 Claim::InProgress => tokio::time::sleep(pause).await,
                 claim => return Ok(claim),
             }
         }
-        Ok(self.stores.claims.claim(publisher, id, now).await?)
+        Ok(claims.claim(ids, id, now).await?)
     }
 
-    async fn release(&self, publisher: &str, event: &Pending) {
-        if let Some(lease) = event.lease
-            && let Err(error) = self
-                .stores
-                .claims
-                .release(publisher, &event.id, lease)
-                .await
+    async fn release(&self, submission: &Pending) {
+        let Pending { ids, id, lease, .. } = submission;
+        if let Some(lease) = *lease
+            && let Err(error) = self.stores.claims.release(ids, id, lease).await
         {
             // It runs out by itself: until then the publisher is told to try again.
             tracing::warn!(%error, "a claim could not be released");
         }
     }
 
-    /// Queues the deliveries of events and returns the positions of the events of which not all
-    /// are in the queue.
+    /// Queues the deliveries of submissions and returns the positions of those of which not all are in
+    /// the queue.
     async fn queue(
         &self,
         pending: &[Pending],
@@ -232,9 +242,9 @@ impl Ingest {
         now: Timestamp,
     ) -> BTreeSet<usize> {
         let mut position_of_job = Vec::new();
-        for event in pending {
-            let jobs = hooks.get(&event.occasion).map_or(0, Vec::len);
-            position_of_job.extend(std::iter::repeat_n(event.position, jobs));
+        for submission in pending {
+            let jobs = submission.jobs(hooks);
+            position_of_job.extend(std::iter::repeat_n(submission.position, jobs));
         }
         let unsent = self.deliveries.send(messages(pending, hooks, now)).await;
         unsent
@@ -243,26 +253,31 @@ impl Ingest {
             .collect()
     }
 
-    /// Ends each event: settles the claims of those that are queued, releases those of the others.
+    /// Ends each submission: settles the claims of those that are queued, releases those of the others.
     async fn settle(
         &self,
-        publisher: &str,
         pending: Vec<Pending>,
         hooks: &HashMap<Occasion, Vec<Hook>>,
         unsent: &BTreeSet<usize>,
     ) -> Vec<(usize, Answer)> {
-        let settled = pending.into_iter().map(async |event| {
-            if unsent.contains(&event.position) {
-                self.release(publisher, &event).await;
-                return (event.position, Err(ApiError::NotQueued));
+        let settled = pending.into_iter().map(async |submission| {
+            if unsent.contains(&submission.position) {
+                self.release(&submission).await;
+                return (submission.position, Err(ApiError::NotQueued));
             }
+            let events = submission.events.into_iter();
+            let events = events.map(|(incoming, occasion)| AcceptedEvent {
+                event: incoming.event.name.to_owned(),
+                deliveries: matched(hooks, &occasion).len(),
+                dropped: incoming.dropped,
+            });
             let accepted = Accepted {
-                deliveries: hooks.get(&event.occasion).map_or(0, Vec::len),
-                id: event.id,
-                event: event.incoming.event.name.to_owned(),
+                id: submission.id,
+                events: events.collect(),
             };
-            if let Some(lease) = event.lease {
-                match self.stores.claims.settle(publisher, &accepted, lease).await {
+            if let Some(lease) = submission.lease {
+                let claims = &self.stores.claims;
+                match claims.settle(&submission.ids, &accepted, lease).await {
                     Ok(true) => {}
                     // Its deliveries are in the queue, so it is accepted; only another sending of
                     // it would not be recognised.
@@ -270,59 +285,72 @@ impl Ingest {
                     Err(error) => tracing::error!(%error, "a claim could not be settled"),
                 }
             }
-            tracing::info!(
-                event_id = accepted.id,
-                event = accepted.event,
-                deliveries = accepted.deliveries,
-                "accepted"
-            );
-            (event.position, Ok(accepted))
+            for AcceptedEvent {
+                event, deliveries, ..
+            } in &accepted.events
+            {
+                tracing::info!(event_id = accepted.id, event, deliveries, "accepted");
+            }
+            (submission.position, Ok(accepted))
         });
         join_all(settled).await
     }
 }
 
-/// The jobs of these events, one after the other as the queue takes them: there may be more of them
+/// The hooks that an event is for.
+fn matched<'a>(hooks: &'a HashMap<Occasion, Vec<Hook>>, occasion: &Occasion) -> &'a [Hook] {
+    hooks.get(occasion).map_or(&[], Vec::as_slice)
+}
+
+/// The jobs of these submissions, one after the other as the queue takes them: there may be more of them
 /// than fit into memory at once.
 fn messages<'a>(
     pending: &'a [Pending],
     hooks: &'a HashMap<Occasion, Vec<Hook>>,
     now: Timestamp,
 ) -> impl Iterator<Item = Outgoing> + 'a {
-    pending.iter().flat_map(move |event| {
-        let hooks = hooks.get(&event.occasion).into_iter().flatten();
-        hooks.map(move |hook| Outgoing::now(QueueMessage::Delivery(event.job(hook, now))))
+    pending.iter().flat_map(move |submission| {
+        submission.events.iter().flat_map(move |event| {
+            let hooks = matched(hooks, &event.1).iter();
+            hooks.map(move |hook| {
+                let job = submission.job(event, hook, now);
+                Outgoing::now(QueueMessage::Delivery(job))
+            })
+        })
     })
 }
 
-/// Takes out the events that repeat the id of an earlier one in the same request: their positions,
+/// Takes out the submissions that repeat the id of an earlier one in the same request: their positions,
 /// each with the earlier one's.
 fn without_repeated(pending: Vec<Pending>) -> (Vec<Pending>, Vec<(usize, usize)>) {
-    let mut first_of: HashMap<String, usize> = HashMap::new();
+    let mut first_of: HashMap<(IdSpace, String), usize> = HashMap::new();
     let mut repeated = Vec::new();
     let mut distinct = Vec::with_capacity(pending.len());
-    for event in pending {
-        if let Some(first) = event.incoming.id.as_ref().and_then(|id| first_of.get(id)) {
-            repeated.push((event.position, *first));
-        } else {
-            first_of.insert(event.id.clone(), event.position);
-            distinct.push(event);
+    for submission in pending {
+        let key = (submission.ids.clone(), submission.id.clone());
+        match first_of.get(&key) {
+            Some(first) => repeated.push((submission.position, *first)),
+            None => {
+                first_of.insert(key, submission.position);
+                distinct.push(submission);
+            }
         }
     }
     (distinct, repeated)
 }
 
-/// Cuts events into parts of at most [`JOBS_IN_PART`] deliveries, or of one event that has more.
+/// Cuts submissions into parts of at most [`JOBS_IN_PART`] deliveries, or of one submission that has
+/// more.
 fn parts(pending: Vec<Pending>, hooks: &HashMap<Occasion, Vec<Hook>>) -> Vec<Vec<Pending>> {
     let mut parts: Vec<Vec<Pending>> = Vec::new();
     let mut room = 0;
-    for event in pending {
-        let jobs = hooks.get(&event.occasion).map_or(0, Vec::len);
+    for submission in pending {
+        let jobs = submission.jobs(hooks);
         match parts.last_mut() {
-            Some(part) if jobs <= room => part.push(event),
+            Some(part) if jobs <= room => part.push(submission),
             _ => {
                 room = JOBS_IN_PART;
-                parts.push(vec![event]);
+                parts.push(vec![submission]);
             }
         }
         room = room.saturating_sub(jobs);

@@ -8,7 +8,7 @@ use axum::{
 use serde_json::{Map, Value, json};
 
 use super::FieldErrors;
-use crate::{auth::AuthError, redeliver::RedeliverError, store::StoreError};
+use crate::{auth::AuthError, catalog, redeliver::RedeliverError, store::StoreError};
 
 /// Every error that an endpoint answers with.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +43,9 @@ pub enum ApiError {
     /// Fields are missing or wrong.
     #[error("{}", .0.summary())]
     Fields(FieldErrors),
-    /// A list of more events than may be published at once.
-    #[error("A list holds at most {limit} events, this one holds {count}.")]
-    TooManyEvents {
+    /// A list of more events, or changes, than may be published at once.
+    #[error("A list holds at most {limit} items, this one holds {count}.")]
+    TooManyItems {
         /// How many there are.
         count: usize,
         /// How many there may be.
@@ -54,6 +54,9 @@ pub enum ApiError {
     /// The catalogue has no such event.
     #[error("Unexpected event {0}")]
     UnknownEvent(String),
+    /// No event is of this model.
+    #[error("Unexpected model {0}; the models with events are {models}", models = known_models())]
+    UnknownModel(String),
     /// There is no such academy.
     #[error("Unexpected academy {0}")]
     UnknownAcademy(String),
@@ -143,8 +146,9 @@ impl ApiError {
             Self::Fields(_) | Self::DeletionWithoutFilter => {
                 (StatusCode::BAD_REQUEST, "validation-error")
             }
-            Self::TooManyEvents { .. } => (StatusCode::BAD_REQUEST, "too-many-events"),
+            Self::TooManyItems { .. } => (StatusCode::BAD_REQUEST, "too-many-events"),
             Self::UnknownEvent(_) => (StatusCode::BAD_REQUEST, "invalid-event"),
+            Self::UnknownModel(_) => (StatusCode::BAD_REQUEST, "invalid-model"),
             Self::UnknownAcademy(_) => (StatusCode::BAD_REQUEST, "invalid-academy"),
             Self::NotAnAcademy => (StatusCode::BAD_REQUEST, "invalid-academy-token"),
             Self::HookNotFound(_) => (StatusCode::NOT_FOUND, "hook-not-found"),
@@ -187,6 +191,10 @@ impl ApiError {
         body.insert("status_code".to_owned(), json!(status.as_u16()));
         Value::Object(body)
     }
+}
+
+fn known_models() -> String {
+    catalog::models().collect::<Vec<_>>().join(", ")
 }
 
 fn auth_slug(error: &AuthError) -> &'static str {

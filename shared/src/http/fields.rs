@@ -1,11 +1,13 @@
 //! Fields of a JSON object, checked one by one so that a caller hears of every mistake at once, in
 //! the words of the system we replace.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 /// What is wrong with the fields of a body, by field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FieldErrors(Vec<(&'static str, Vec<String>)>);
+pub struct FieldErrors(Vec<(Cow<'static, str>, Vec<String>)>);
 
 impl FieldErrors {
     /// One mistake that concerns the body as a whole.
@@ -17,7 +19,8 @@ impl FieldErrors {
     }
 
     /// Adds a mistake.
-    pub fn add(&mut self, field: &'static str, message: impl Into<String>) {
+    pub fn add(&mut self, field: impl Into<Cow<'static, str>>, message: impl Into<String>) {
+        let field = field.into();
         match self.0.iter_mut().find(|(name, _)| *name == field) {
             Some((_, messages)) => messages.push(message.into()),
             None => self.0.push((field, vec![message.into()])),
@@ -49,7 +52,7 @@ impl FieldErrors {
     pub(super) fn to_json(&self) -> Map<String, Value> {
         self.0
             .iter()
-            .map(|(field, messages)| ((*field).to_owned(), json!(messages)))
+            .map(|(field, messages)| (field.to_string(), json!(messages)))
             .collect()
     }
 }

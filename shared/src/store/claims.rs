@@ -1,4 +1,4 @@
-//! The table `claims`: which event ids a publisher has used in the last 24 hours.
+//! The table `claims`: which ids a publisher has used in the last 24 hours, for events and for changes.
 //!
 //! Publishing under an id takes two steps. The id is first claimed under a short lease, so that of
 //! two requests at the same time only one queues deliveries; when all of them are queued the claim
@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Item, StoreError, failed, written};
+use super::{Item, StoreError, failed, keys, written};
 use crate::model::Accepted;
 
 /// How long an id stands for the same event.
@@ -36,6 +36,31 @@ struct ClaimItem {
     expires_at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     accepted: Option<Accepted>,
+}
+
+/// Among which ids an id is meant. Each publisher has its own, and those of events are apart from those
+/// of changes: what is answered differs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdSpace(String);
+
+impl IdSpace {
+    /// The events that this user publishes.
+    #[must_use]
+    pub fn events_of(publisher: &str) -> Self {
+        Self(keys::claims_of_events(publisher))
+    }
+
+    /// The changes that this user publishes.
+    #[must_use]
+    pub fn changes_of(publisher: &str) -> Self {
+        Self(keys::claims_of_changes(publisher))
+    }
+
+    /// What comes over an event bus from this source.
+    #[must_use]
+    pub fn of_bus(source: &str) -> Self {
+        Self(keys::claims_of_bus(source))
+    }
 }
 
 /// What became of the wish to publish under an id.
@@ -67,14 +92,14 @@ impl Claims {
     /// Claims an id. Of any number of requests at the same time one is granted it.
     pub async fn claim(
         &self,
-        publisher: &str,
-        event_id: &str,
+        ids: &IdSpace,
+        id: &str,
         now: Timestamp,
     ) -> Result<Claim, StoreError> {
         let lease = (now + LEASE).as_millisecond();
         let item = ClaimItem {
-            publisher: publisher.to_owned(),
-            event_id: event_id.to_owned(),
+            publisher: ids.0.clone(),
+            event_id: id.to_owned(),
             lease_until: lease,
             expires_at: (now + WINDOW).as_second(),
             accepted: None,
@@ -98,7 +123,7 @@ impl Claims {
             return Ok(Claim::Granted { lease });
         };
         let Some(held) = held(&error) else {
-            return Err(failed("claim an event's id")(error));
+            return Err(failed("claim an id")(error));
         };
         let held: ClaimItem = serde_dynamo::from_item(held)?;
         Ok(held.accepted.map_or(Claim::InProgress, Claim::Settled))
@@ -108,7 +133,7 @@ impl Claims {
     /// lease on it is not this one any more.
     pub async fn settle(
         &self,
-        publisher: &str,
+        ids: &IdSpace,
         accepted: &Accepted,
         lease: i64,
     ) -> Result<bool, StoreError> {
@@ -116,33 +141,28 @@ impl Claims {
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(key(publisher, &accepted.id)))
+            .set_key(Some(key(ids, &accepted.id)))
             .update_expression("SET accepted = :accepted")
             .condition_expression("lease_until = :lease AND attribute_not_exists(accepted)")
             .expression_attribute_values(":accepted", serde_dynamo::to_attribute_value(accepted)?)
             .expression_attribute_values(":lease", AttributeValue::N(lease.to_string()))
             .send()
             .await;
-        Ok(written("settle an event's id", result)?.is_some())
+        Ok(written("settle an id", result)?.is_some())
     }
 
     /// Gives an id back, if the lease on it is still this one.
-    pub async fn release(
-        &self,
-        publisher: &str,
-        event_id: &str,
-        lease: i64,
-    ) -> Result<(), StoreError> {
+    pub async fn release(&self, ids: &IdSpace, id: &str, lease: i64) -> Result<(), StoreError> {
         let result = self
             .client
             .delete_item()
             .table_name(&self.table)
-            .set_key(Some(key(publisher, event_id)))
+            .set_key(Some(key(ids, id)))
             .condition_expression("lease_until = :lease AND attribute_not_exists(accepted)")
             .expression_attribute_values(":lease", AttributeValue::N(lease.to_string()))
             .send()
             .await;
-        written("release an event's id", result).map(drop)
+        written("release an id", result).map(drop)
     }
 }
 
@@ -154,15 +174,10 @@ fn held<R>(error: &SdkError<PutItemError, R>) -> Option<Item> {
     }
 }
 
-fn key(publisher: &str, event_id: &str) -> Item {
+fn key(ids: &IdSpace, id: &str) -> Item {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
     Item::from([
-        (
-            "publisher".to_owned(),
-            AttributeValue::S(publisher.to_owned()),
-        ),
-        (
-            "event_id".to_owned(),
-            AttributeValue::S(event_id.to_owned()),
-        ),
+        ("publisher".to_owned(), text(&ids.0)),
+        ("event_id".to_owned(), text(id)),
     ])
 }

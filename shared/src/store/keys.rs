@@ -67,6 +67,21 @@ pub(super) const KEPT_BY_HOOK: &str = "by_hook";
 /// The partition and sort key of the counter that numbers HookErrors: `#` begins no owner's name.
 pub(super) const ERROR_COUNTER: (&str, &str) = ("#counter", "error");
 
+/// The partition of the ids that a publisher's events have. `#` is in no user's name.
+pub(super) fn claims_of_events(publisher: &str) -> String {
+    publisher.to_owned()
+}
+
+/// The partition of the ids that a publisher's changes have.
+pub(super) fn claims_of_changes(publisher: &str) -> String {
+    format!("change#{publisher}")
+}
+
+/// The partition of the ids that come over an event bus from a source.
+pub(super) fn claims_of_bus(source: &str) -> String {
+    format!("bus#{source}")
+}
+
 /// A message may be long and hold any character: its digest stands for it in the key.
 fn error_group(event: &str, message: &str) -> String {
     format!("{event}#{}", hex(&Sha256::digest(message)[..16]))

@@ -22,7 +22,7 @@ use aws_sdk_dynamodb::{
 
 use crate::model::{InvalidSecret, NoRandomness};
 
-pub use claims::{Claim, Claims};
+pub use claims::{Claim, Claims, IdSpace};
 pub use hook_errors::{HookErrors, OwnedError};
 pub use hook_state::{HookStates, Recorded, StoredState};
 pub use hooks::{Hooks, SignedHook};

@@ -8,6 +8,4 @@ pub mod admissions;
 use super::CatalogEvent;
 
 /// Every event by its app, both in byte order.
-pub(super) static APPS: [&[CatalogEvent]; 1] = [
-    &admissions::EVENTS,
-];
+pub(super) static APPS: [&[CatalogEvent]; 1] = [&admissions::EVENTS];

@@ -82,7 +82,8 @@ impl PayloadType {
                 dropped: Vec::new(),
             });
         }
-        let kept = prune::without(&json, &ignored).map_err(|error| mistake(Path::default(), &error))?;
+        let kept =
+            prune::without(&json, &ignored).map_err(|error| mistake(Path::default(), &error))?;
         Ok(Payload {
             json: kept.into(),
             dropped: names(&ignored),
@@ -188,7 +189,12 @@ fn names(ignored: &[Path]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     ignored
         .iter()
-        .map(|path| path.of_all_elements().chars().take(MAX_NAME_CHARS).collect::<String>())
+        .map(|path| {
+            path.of_all_elements()
+                .chars()
+                .take(MAX_NAME_CHARS)
+                .collect::<String>()
+        })
         .filter(|name| seen.insert(name.clone()))
         .take(MAX_NAMED)
         .collect()

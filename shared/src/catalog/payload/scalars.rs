@@ -18,7 +18,9 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         Ref, RefOr,
-        schema::{KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type},
+        schema::{
+            KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type,
+        },
     },
 };
 
@@ -111,7 +113,9 @@ impl<'de> Deserialize<'de> for Decimal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Box::<RawValue>::deserialize(deserializer)?;
         let written = json.get();
-        let text = written.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let text = written
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
         if is_number(text.unwrap_or(written)) {
             return Ok(Self(written.into()));
         }

@@ -1,0 +1,142 @@
+//! Events and changes from an event bus: EventBridge puts them into a queue, and the queue's messages
+//! come here.
+//!
+//! Whoever may put events on the bus is a publisher: the bus's policy decides who that is. An event of
+//! the bus names its kind in `detail-type`: `change` for a change, else the name of an event. EventBridge
+//! gives each an id, under which it is published once, however often the queue hands it out.
+//!
+//! What is wrong with an event does not get better by trying again. It is put into the dead-letter queue
+//! at once, with the reason, and everything else of its batch goes on. What could not be queued for lack
+//! of a table or a queue stays in the queue and comes again.
+
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+use shared::{
+    http::{ApiError, FieldErrors},
+    queue::Queue,
+    store::IdSpace,
+};
+
+use crate::{
+    Ingest,
+    incoming::{ChangeFields, EventFields, Submission, Submitted, fields},
+};
+
+/// The `detail-type` of a change.
+const CHANGE: &str = "change";
+
+/// An event as EventBridge delivers it.
+#[derive(Deserialize)]
+struct Envelope {
+    id: Option<String>,
+    source: Option<String>,
+    #[serde(rename = "detail-type")]
+    detail_type: Option<String>,
+    detail: Option<Box<RawValue>>,
+}
+
+/// The handler of the bus's queue.
+#[derive(Clone, Debug)]
+pub struct Bus {
+    ingest: Ingest,
+    dead_letters: Queue,
+}
+
+impl Bus {
+    /// Events of the bus are published by `ingest`, and put into this queue when they are wrong.
+    #[must_use]
+    pub fn new(ingest: Ingest, dead_letters: Queue) -> Self {
+        Self {
+            ingest,
+            dead_letters,
+        }
+    }
+
+    /// Works a batch of messages. Never an error: what is to come again is named in the answer.
+    pub async fn handle(&self, event: SqsEvent) -> Result<SqsBatchResponse, lambda_runtime::Error> {
+        let messages = event.records;
+        let mut submissions = Vec::with_capacity(messages.len());
+        for message in &messages {
+            let body = message.body.as_deref().unwrap_or_default();
+            submissions.push(read(body));
+        }
+        let again = match self.ingest.clone().publish_to_the_end(submissions).await {
+            // What is in the queue already is known by its id when it comes again.
+            Err(error) => {
+                tracing::error!(%error, "a batch of the bus could not be published");
+                messages.iter().map(id_of).collect()
+            }
+            Ok(answers) => {
+                let mut again = Vec::new();
+                for (message, answer) in messages.iter().zip(answers) {
+                    if let Err(error) = answer
+                        && !self.put_aside(message, &error).await
+                    {
+                        again.push(id_of(message));
+                    }
+                }
+                again
+            }
+        };
+        let mut response = SqsBatchResponse::default();
+        response.set_failures(again);
+        Ok(response)
+    }
+
+    /// Puts a message that is wrong into the dead-letter queue. `false`: it must come again instead.
+    async fn put_aside(&self, message: &SqsMessage, error: &ApiError) -> bool {
+        if error.status().is_server_error() {
+            tracing::error!(%error, "an event of the bus could not be published");
+            return false;
+        }
+        let message_id = message.message_id.as_deref().unwrap_or_default();
+        tracing::error!(
+            message_id,
+            reason = %error,
+            "an event of the bus is wrong: it is in the dead-letter queue"
+        );
+        let body = message.body.as_deref().unwrap_or_default();
+        self.dead_letters.put_aside(body, &error.to_string()).await
+    }
+}
+
+fn id_of(message: &SqsMessage) -> String {
+    message.message_id.clone().unwrap_or_default()
+}
+
+/// Reads a message of the queue.
+fn read(body: &str) -> Result<Submission, ApiError> {
+    let envelope: Envelope = fields(body)?;
+    let mut errors = FieldErrors::default();
+    let mut required = |name: &'static str, is_there: bool| {
+        if !is_there {
+            errors.add(name, "This field is required.");
+        }
+    };
+    required("id", envelope.id.is_some());
+    required("source", envelope.source.is_some());
+    required("detail-type", envelope.detail_type.is_some());
+    required("detail", envelope.detail.is_some());
+    let Envelope {
+        id: Some(id),
+        source: Some(source),
+        detail_type: Some(detail_type),
+        detail: Some(detail),
+    } = envelope
+    else {
+        return Err(ApiError::Fields(errors));
+    };
+    let ids = IdSpace::of_bus(&source);
+    let id = || Some(Value::String(id));
+    if detail_type == CHANGE {
+        let mut change: ChangeFields = fields(detail.get())?;
+        change.id = change.id.or_else(id);
+        change.submission(ids)
+    } else {
+        let mut event: EventFields = fields(detail.get())?;
+        event.event = Some(Value::String(detail_type));
+        event.id = event.id.or_else(id);
+        event.submission(ids)
+    }
+}

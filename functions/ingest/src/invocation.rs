@@ -1,0 +1,43 @@
+//! Invocations by Lambda: the function is called by the API's gateway and by the bus's queue, and tells
+//! the two apart by what they send.
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use axum::Router;
+use lambda_http::{Adapter, request::LambdaRequest};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::{RawValue, to_raw_value};
+use tower::ServiceExt;
+
+use crate::{Bus, Ingest, service};
+
+/// What only a queue's invocation has.
+#[derive(Deserialize)]
+struct Invocation {
+    #[serde(rename = "Records")]
+    records: Option<IgnoredAny>,
+}
+
+/// Works invocations for as long as Lambda sends some.
+pub async fn run(ingest: Ingest, bus: Bus) -> Result<(), Error> {
+    let api = service(ingest);
+    lambda_runtime::run(service_fn(move |event| {
+        answer(api.clone(), bus.clone(), event)
+    }))
+    .await
+}
+
+async fn answer(
+    api: Router,
+    bus: Bus,
+    LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>,
+) -> Result<Box<RawValue>, Error> {
+    let invocation: Invocation = serde_json::from_str(payload.get())?;
+    if invocation.records.is_some() {
+        let event: SqsEvent = serde_json::from_str(payload.get())?;
+        return Ok(to_raw_value(&bus.handle(event).await?)?);
+    }
+    let request: LambdaRequest = serde_json::from_str(payload.get())?;
+    let answer = Adapter::from(api).oneshot(LambdaEvent::new(request, context));
+    Ok(to_raw_value(&answer.await?)?)
+}
