@@ -13,6 +13,7 @@ export SAM_CLI_TELEMETRY := 0
 # What `make build` builds for, arm64 or x86_64; a deployment's architecture stands in samconfig.toml.
 ARCHITECTURE ?= arm64
 FUNCTIONS := manage ingest deliver errors
+REDOCLY := @redocly/cli@2.77.0
 CARGO_TOOLS := cargo-deny@0.20.2 cargo-machete@0.9.2
 
 .PHONY: help
@@ -29,7 +30,7 @@ bench: ## Measure what one endpoint that hangs costs the others (about two minut
 	cargo run --release --locked -p bench --bin fairness
 
 .PHONY: check
-check: check-format check-lints check-docs check-template check-dependencies ## Everything that must hold beside the tests
+check: check-format check-lints check-docs check-template check-openapi check-dependencies ## Everything that must hold beside the tests
 
 .PHONY: check-format
 check-format: ## Formatting
@@ -51,6 +52,14 @@ check-template: $(VENV)/.python-tools ## template.yaml, before and after SAM's t
 check-dependencies: $(VENV)/.cargo-tools ## Licences, bans, and dependencies that nothing uses
 	cargo deny --locked check licenses bans sources
 	cargo machete --with-metadata
+
+.PHONY: check-openapi
+check-openapi: ## docs/openapi.json is what OpenAPI allows and readers expect
+	npx --yes $(REDOCLY) lint --config scripts/redocly.yaml --max-problems 1000 docs/openapi.json
+
+.PHONY: reference
+reference: ## Write what of docs/ is made from the code: EVENTS.md, openapi.json, api.html, schemas
+	cargo run --locked -p reference
 
 .PHONY: audit
 audit: $(VENV)/.cargo-tools ## Known vulnerabilities (fetches the advisory database from GitHub)

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     model::{DeliveryJob, QueueMessage},
@@ -30,7 +31,7 @@ const AT_ONCE: usize = 20;
 const PARALLEL_CALLS: usize = 20;
 
 /// What a call came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Redelivered {
     /// How many deliveries went back into the queue.
     pub redelivered: usize,

@@ -7,6 +7,7 @@
 //! it is sent.
 
 mod bus;
+mod description;
 mod incoming;
 mod invocation;
 mod matching;
@@ -18,19 +19,20 @@ use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRef, State},
     http::StatusCode,
-    response::{IntoResponse, Response},
-    routing::post,
 };
 use serde::Serialize;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::value::RawValue;
 use shared::{
-    http::{ApiError, Body, Caller, finish, json_body},
+    http::{ApiError, Body, Caller, finish, json_body, openapi::ErrorBody},
     model::{Accepted, AcceptedEvent, Principal},
     queue::Queue,
     store::{IdSpace, Identities, Stores},
 };
+use utoipa::{ToSchema, openapi::OpenApi};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
+    description::{ChangeDraft, ChangeErrors, EventDraft, EventErrors},
     incoming::{ChangeFields, EventFields, Submission, Submitted},
     publish::Answer,
 };
@@ -71,24 +73,21 @@ impl Ingest {
     }
 
     /// Publishes what a request's body has: one item, or a list of them.
-    async fn submit<T: Submitted>(
+    async fn submit<T: Submitted, V>(
         self,
         ids: &IdSpace,
         body: &Body,
-        answered: fn(Accepted) -> Value,
-    ) -> Result<Response, ApiError> {
+        view: fn(Accepted) -> Option<V>,
+    ) -> Result<Published<V>, ApiError> {
         let raw: Option<Box<RawValue>> = json_body(&body.headers, &body.bytes)?;
         let text = raw.as_deref().map_or("{}", RawValue::get);
         if !text.starts_with('[') {
             let submission = T::read(text, ids.clone());
             let answers = self.publish_to_the_end(vec![submission]).await?;
-            return match answers.into_iter().next() {
-                Some(Ok(accepted)) => {
-                    Ok((StatusCode::ACCEPTED, Json(answered(accepted))).into_response())
-                }
-                Some(Err(error)) => Err(error),
-                None => Err(ApiError::NotQueued),
-            };
+            let answer = answers.into_iter().next().ok_or(ApiError::NotQueued)?;
+            let view = view(answer?).ok_or(ApiError::NotQueued)?;
+            let one = OneOrMany::One(Answered::Accepted(view));
+            return Ok((StatusCode::ACCEPTED, Json(one)));
         }
         let items: Vec<&RawValue> =
             serde_json::from_str(text).map_err(|error| ApiError::NotJson(error.to_string()))?;
@@ -103,11 +102,15 @@ impl Ingest {
             .map(|item| T::read(item.get(), ids.clone()))
             .collect();
         let answers = self.publish_to_the_end(submissions).await?;
-        let answers = answers.into_iter().map(|answer| match answer {
-            Ok(accepted) => answered(accepted),
-            Err(error) => error.body(),
+        let answers = answers.into_iter().map(|answer| {
+            let viewed = answer.and_then(|accepted| view(accepted).ok_or(ApiError::NotQueued));
+            viewed.map_or_else(
+                |error| Answered::Refused(ErrorBody(error.body())),
+                Answered::Accepted,
+            )
         });
-        Ok((StatusCode::ACCEPTED, Json(answers.collect::<Vec<_>>())).into_response())
+        let many = OneOrMany::Many(answers.collect());
+        Ok((StatusCode::ACCEPTED, Json(many)))
     }
 }
 
@@ -117,11 +120,23 @@ impl FromRef<Ingest> for Identities {
     }
 }
 
+/// The routes, each with its description.
+fn described() -> OpenApiRouter<Ingest> {
+    OpenApiRouter::new()
+        .routes(routes!(event))
+        .routes(routes!(change))
+}
+
+/// The description of the routes.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    described().into_openapi()
+}
+
 /// The routes, to be completed by [`shared::http::finish`].
 pub fn routes(ingest: Ingest) -> Router {
-    Router::new()
-        .route("/v1/notify/event", post(event))
-        .route("/v1/notify/change", post(change))
+    let (router, _) = described().split_for_parts();
+    router
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(ingest)
 }
@@ -131,8 +146,32 @@ pub fn service(ingest: Ingest) -> Router {
     finish(routes(ingest))
 }
 
+/// The answer to an item, or to a list of them in the same order.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum OneOrMany<T> {
+    /// To one.
+    One(T),
+    /// To a list.
+    Many(Vec<T>),
+}
+
+/// The answer to an item.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum Answered<T> {
+    /// All its deliveries are in the queue.
+    Accepted(T),
+    /// Nothing came of it.
+    Refused(ErrorBody),
+}
+
+/// What publishing answers.
+type Published<T> = (StatusCode, Json<OneOrMany<Answered<T>>>);
+
 /// An accepted event on the wire.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PublishedEvent)]
 struct EventView {
     /// Its id: the publisher's, or ours.
     id: String,
@@ -141,28 +180,52 @@ struct EventView {
 }
 
 /// `POST event`: one event, or a list.
+#[utoipa::path(
+    post,
+    path = "/v1/notify/event",
+    tag = "Publishing",
+    operation_id = "publishEvent",
+    summary = "Publish an event, or up to 100",
+    description = "For publishers and superadmins. 202: every delivery is in the queue. Of a list each item \
+                   is answered in its place, and a bad one spoils no other. Under the same id an event is \
+                   published once in 24 hours.",
+    request_body = OneOrMany<EventDraft>,
+    responses((status = 202, description = "Published", body = OneOrMany<Answered<EventView>>), EventErrors),
+    security(("token" = [])),
+)]
 async fn event(
     State(ingest): State<Ingest>,
     Caller(principal): Caller,
     body: Body,
-) -> Result<Response, ApiError> {
+) -> Result<Published<EventView>, ApiError> {
     let ids = IdSpace::events_of(publisher(&principal)?);
     let view = |Accepted { id, events }: Accepted| {
         let event = events.into_iter().next();
-        json!(event.map(|event| EventView { id, event }))
+        event.map(|event| EventView { id, event })
     };
-    ingest.submit::<EventFields>(&ids, &body, view).await
+    ingest.submit::<EventFields, _>(&ids, &body, view).await
 }
 
 /// `POST change`: one change of a record, or a list.
+#[utoipa::path(
+    post,
+    path = "/v1/notify/change",
+    tag = "Publishing",
+    operation_id = "publishChange",
+    summary = "Tell of a record that was saved, or of up to 100",
+    description = "For publishers and superadmins. The catalogue decides which events the change is: none, \
+                   one or several. 202: every delivery of them is in the queue. Both records must be whole.",
+    request_body = OneOrMany<ChangeDraft>,
+    responses((status = 202, description = "Published", body = OneOrMany<Answered<Accepted>>), ChangeErrors),
+    security(("token" = [])),
+)]
 async fn change(
     State(ingest): State<Ingest>,
     Caller(principal): Caller,
     body: Body,
-) -> Result<Response, ApiError> {
+) -> Result<Published<Accepted>, ApiError> {
     let ids = IdSpace::changes_of(publisher(&principal)?);
-    let view = |accepted| json!(accepted);
-    ingest.submit::<ChangeFields>(&ids, &body, view).await
+    ingest.submit::<ChangeFields, _>(&ids, &body, Some).await
 }
 
 /// The name under which a caller publishes, if it may.

@@ -1,40 +1,63 @@
 //! The newest attempts at a hook's deliveries.
 
-use axum::{extract::State, response::Response};
+use axum::{Json, extract::State};
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    clock,
-    http::{ApiError, Caller, HookPath, Page, PageLinks, Params},
+    clock, error_responses,
+    http::{ApiError, Caller, HookPath, Listing, Page, PageLinks, Params},
     model::{AttemptRecord, newest},
 };
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{Manage, owner};
 
 /// An attempt on the wire.
-#[derive(Debug, Serialize)]
-struct AttemptView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
+pub(crate) struct AttemptView {
+    /// When it ended.
     at: Timestamp,
+    /// The delivery: the `webhook-id` that the endpoint got.
     delivery_id: Uuid,
+    /// The event's name.
     event: String,
+    /// Which attempt it was, from 1.
     attempt: u32,
     /// As the hook shows it.
     code: u16,
     /// The failure's class; none for a success.
+    #[schema(required)]
     failure: Option<&'static str>,
+    /// How long it took, in milliseconds.
     ms: u32,
+    /// When the next one is to be made; null: there is none.
+    #[schema(required)]
     next_attempt_at: Option<Timestamp>,
 }
 
+error_responses!(ListErrors: ApiError::HookNotFound("125".to_owned()), ApiError::UnknownPath);
+
 /// `GET hook/{id}/attempts`: newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/notify/hook/{id}/attempts",
+    tag = "Hooks",
+    operation_id = "listAttempts",
+    summary = "The newest attempts at a hook's deliveries",
+    description = "The newest 18 of the last 7 days, newest first; those of the hook's present event.",
+    params(HookPath, Page),
+    responses((status = 200, description = "Attempts", body = Listing<AttemptView>), ListErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn list(
     State(manage): State<Manage>,
     Caller(principal): Caller,
     path: HookPath,
     params: Params,
     links: PageLinks,
-) -> Result<Response, ApiError> {
+) -> Result<Json<Listing<AttemptView>>, ApiError> {
     let (hook, state) = owner::find_with_state(&manage.stores.hooks, &path, &principal).await?;
     let view = |record: AttemptRecord| AttemptView {
         at: record.at,

@@ -1,14 +1,37 @@
 //! The catalogue of events.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde_json::Value;
 use shared::{
-    catalog::{CatalogEntry, CatalogFilter},
-    http::{Caller, Params},
+    catalog::{self, CatalogEntry, CatalogFilter},
+    error_responses,
+    http::{ApiError, Caller, Params},
 };
 
 use crate::Manage;
 
+error_responses!(ListErrors:);
+
 /// `GET hook/event`: the events there are, sorted by app and name.
+#[utoipa::path(
+    get,
+    path = "/v1/notify/hook/event",
+    tag = "Catalogue",
+    operation_id = "listEvents",
+    summary = "The events that can be subscribed to",
+    description = "Sorted by app, then by name. All filters must hold; they ignore case.",
+    params(
+        ("app" = Option<String>, Query, description = "Apps, separated by commas."),
+        ("category" = Option<String>, Query, description = "Another name for `app`."),
+        ("event" = Option<String>, Query, description = "Names of events, separated by commas."),
+        ("like" = Option<String>, Query, description = "A part of name, description, app or label."),
+    ),
+    responses((status = 200, description = "The events", body = Vec<CatalogEntry>), ListErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn list(
     State(_): State<Manage>,
     _: Caller,
@@ -22,4 +45,29 @@ pub(crate) async fn list(
             .map(shared::catalog::CatalogEvent::entry)
             .collect(),
     )
+}
+
+error_responses!(SchemaErrors: ApiError::EventNotFound("no.such_event".to_owned()));
+
+/// `GET hook/event/{event}/schema`: what an event's payload is.
+#[utoipa::path(
+    get,
+    path = "/v1/notify/hook/event/{event}/schema",
+    tag = "Catalogue",
+    operation_id = "getEventSchema",
+    summary = "The JSON Schema of an event's payload",
+    description = "In the dialect 2020-12, whole in itself.",
+    params(("event" = String, Path, description = "The event's name.", example = "cohort_user.added")),
+    responses((status = 200, description = "The schema", body = Value), SchemaErrors),
+    security(("token" = [])),
+)]
+pub(crate) async fn schema(
+    State(_): State<Manage>,
+    _: Caller,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    match catalog::find(&name) {
+        Some(event) => Ok(Json(event.schema())),
+        None => Err(ApiError::EventNotFound(name)),
+    }
 }

@@ -4,16 +4,17 @@ use axum::{Json, extract::State};
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    clock,
+    clock, error_responses,
     http::{ApiError, Caller, HookPath},
     model::{HookId, HookStats},
     store::StoredState,
 };
+use utoipa::ToSchema;
 
 use crate::{Manage, owner};
 
 /// Whether deliveries are attempted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Circuit {
     /// All of them.
@@ -25,12 +26,14 @@ enum Circuit {
 }
 
 /// A hook's health on the wire.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
     id: HookId,
     circuit: Circuit,
     failures_in_row: u64,
+    #[schema(required)]
     opened_at: Option<Timestamp>,
+    #[schema(required)]
     next_probe_at: Option<Timestamp>,
     #[serde(flatten)]
     stats: HookStats,
@@ -54,7 +57,21 @@ impl Health {
     }
 }
 
+error_responses!(GetErrors: ApiError::HookNotFound("125".to_owned()), ApiError::UnknownPath);
+
 /// `GET hook/subscribe/{id}/health`.
+#[utoipa::path(
+    get,
+    path = "/v1/notify/hook/subscribe/{id}/health",
+    tag = "Hooks",
+    operation_id = "getHookHealth",
+    summary = "How a hook's endpoint does",
+    description = "Its failures in a row, and its circuit: five failures open it, and its deliveries \
+                   then wait, but for one at a time that probes the endpoint.",
+    params(HookPath),
+    responses((status = 200, description = "The hook's health", body = Health), GetErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn get(
     State(manage): State<Manage>,
     Caller(principal): Caller,

@@ -2,25 +2,21 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use axum::{
-    Json,
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
-use serde_json::{Map, Value, json};
+use axum::{Json, extract::State, http::StatusCode};
+use serde_json::{Map, Value};
 use shared::{
-    catalog, clock,
+    catalog, clock, error_responses,
     http::{
-        ApiError, Body, Caller, Field, FieldErrors, HookPath, Page, PageLinks, Params, TextField,
-        json_body, object,
+        ApiError, Body, Caller, Field, FieldErrors, HookPath, Listing, Page, PageLinks, Params,
+        TextField, json_body, object,
     },
     model::{Hook, HookId, HookStats, HookView, MAX_TARGET_CHARS, Scope, Subscription, Target},
     store::{StoreError, StoredState},
 };
+use utoipa::ToSchema;
 
 use crate::{
-    Manage,
+    Details, Manage,
     filter::{HookFilter, HookOrder},
     owner::{self, Owner},
 };
@@ -44,13 +40,35 @@ const SERVICE_ID: TextField = TextField {
     may_be_blank: true,
 };
 
+error_responses!(ListErrors: ApiError::UnknownAcademy("no-such-academy".to_owned()));
+
 /// `GET hook/subscribe`.
+#[utoipa::path(
+    get,
+    path = "/v1/notify/hook/subscribe",
+    tag = "Hooks",
+    operation_id = "listHooks",
+    summary = "The caller's hooks",
+    description = "Newest first. All filters must hold; lists are separated by commas and trimmed.",
+    params(
+        ("app" = Option<String>, Query, description = "Apps, in any case."),
+        ("event" = Option<String>, Query, description = "Names of events."),
+        ("signal" = Option<String>, Query, description = "Parts of the event's signal path, in any case."),
+        ("service_id" = Option<String>, Query, description = "Service ids."),
+        ("like" = Option<String>, Query, description = "A part of event or target, in any case."),
+        ("sort" = Option<String>, Query, description = "A hook's fields, `-` before one for descending.", example = "-last_call_at"),
+        ("academy" = Option<String>, Query, description = "For superadmins: an academy's slug, or `*`."),
+        Page,
+    ),
+    responses((status = 200, description = "Hooks", body = Listing<HookView>), ListErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn list(
     State(manage): State<Manage>,
     Caller(principal): Caller,
     params: Params,
     links: PageLinks,
-) -> Result<Response, ApiError> {
+) -> Result<Json<Listing<HookView>>, ApiError> {
     let stores = &manage.stores;
     let filter = HookFilter::of_list(&params);
     let owner = Owner::listed(&principal, &params, &stores.identities).await?;
@@ -80,7 +98,53 @@ pub(crate) async fn list(
     Ok(page.answer(count, views, &links))
 }
 
+/// What subscribes a hook, or changes one.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "it describes the fields that `Manage::draft` reads one by one"
+)]
+pub(crate) struct HookDraft {
+    /// The event's name.
+    #[schema(max_length = 64, example = "assignment.assignment_created")]
+    event: String,
+    /// Where deliveries go: http or https, a public address or a full host name, no credentials.
+    #[schema(
+        max_length = 255,
+        example = "https://your-app.com/webhooks/assignment-created"
+    )]
+    target: String,
+    /// A label of the subscriber's own. Left out of a change, it stays as it is.
+    #[schema(max_length = 64, example = "production-v2")]
+    service_id: Option<String>,
+}
+
+/// A mistake in a hook's fields, for the description.
+fn wrong_fields() -> ApiError {
+    let mut errors = FieldErrors::default();
+    errors.add(EVENT.name, "This field is required.");
+    ApiError::Fields(errors)
+}
+
+error_responses!(
+    CreateErrors, of_body:
+    wrong_fields(),
+    ApiError::UnknownEvent("unknown.event".to_owned()),
+    ApiError::NotAnAcademy,
+);
+
 /// `POST hook/subscribe`.
+#[utoipa::path(
+    post,
+    path = "/v1/notify/hook/subscribe",
+    tag = "Hooks",
+    operation_id = "subscribe",
+    summary = "Subscribe an event and a URL",
+    description = "For academies and superadmins. A superadmin's hook hears every academy.",
+    request_body = HookDraft,
+    responses((status = 201, description = "The hook", body = HookView), CreateErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn create(
     State(manage): State<Manage>,
     Caller(principal): Caller,
@@ -106,7 +170,20 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(hook.view(HookStats::default()))))
 }
 
+error_responses!(GetErrors: ApiError::HookNotFound("125".to_owned()), ApiError::UnknownPath);
+
 /// `GET hook/subscribe/{id}`.
+#[utoipa::path(
+    get,
+    path = "/v1/notify/hook/subscribe/{id}",
+    tag = "Hooks",
+    operation_id = "getHook",
+    summary = "A hook",
+    description = "For its owner and superadmins.",
+    params(HookPath),
+    responses((status = 200, description = "The hook", body = HookView), GetErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn get(
     State(manage): State<Manage>,
     Caller(principal): Caller,
@@ -116,7 +193,29 @@ pub(crate) async fn get(
     Ok(Json(hook.view(state.stats)))
 }
 
+error_responses!(
+    UpdateErrors, of_body:
+    ApiError::HookToUpdateNotFound("125".to_owned()),
+    wrong_fields(),
+    ApiError::UnknownEvent("unknown.event".to_owned()),
+    ApiError::NotAnAcademy,
+    ApiError::UnknownPath,
+    ApiError::Conflict("125".to_owned()),
+);
+
 /// `PUT hook/subscribe/{id}`: event and target are replaced, and `service_id` if it is there.
+#[utoipa::path(
+    put,
+    path = "/v1/notify/hook/subscribe/{id}",
+    tag = "Hooks",
+    operation_id = "updateHook",
+    summary = "Change a hook",
+    description = "For its owner and superadmins. Deliveries that wait go to the new target.",
+    params(HookPath),
+    request_body = HookDraft,
+    responses((status = 200, description = "The hook", body = HookView), UpdateErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn update(
     State(manage): State<Manage>,
     Caller(principal): Caller,
@@ -156,12 +255,29 @@ pub(crate) async fn update(
     Err(ApiError::Conflict(path.number))
 }
 
+error_responses!(
+    DeleteErrors:
+    ApiError::UnknownPath,
+    ApiError::Conflict("125".to_owned()),
+);
+
 /// `DELETE hook/subscribe/{id}`.
+#[utoipa::path(
+    delete,
+    path = "/v1/notify/hook/subscribe/{id}",
+    tag = "Hooks",
+    operation_id = "unsubscribe",
+    summary = "Delete a hook",
+    description = "For its owner and superadmins. Of a hook that is not there, 0 are deleted.",
+    params(HookPath),
+    responses((status = 200, description = "How many were deleted", body = Details), DeleteErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn delete(
     State(manage): State<Manage>,
     Caller(principal): Caller,
     path: HookPath,
-) -> Result<Response, ApiError> {
+) -> Result<Json<Details>, ApiError> {
     let hooks = &manage.stores.hooks;
     for _ in 0..3 {
         let Some(hook) = owner::find(hooks, path.id, &principal).await? else {
@@ -175,12 +291,33 @@ pub(crate) async fn delete(
     Err(ApiError::Conflict(path.number))
 }
 
+error_responses!(
+    DeleteManyErrors:
+    ApiError::DeletionWithoutFilter,
+    ApiError::UnknownAcademy("no-such-academy".to_owned()),
+);
+
 /// `DELETE hook/subscribe?…`.
+#[utoipa::path(
+    delete,
+    path = "/v1/notify/hook/subscribe",
+    tag = "Hooks",
+    operation_id = "unsubscribeMany",
+    summary = "Delete the caller's hooks by filter",
+    description = "All filters must hold, and one is needed.",
+    params(
+        ("event" = Option<String>, Query, description = "Names of events, separated by commas."),
+        ("service_id" = Option<String>, Query, description = "Service ids, separated by commas."),
+        ("academy" = Option<String>, Query, description = "For superadmins: an academy's slug."),
+    ),
+    responses((status = 200, description = "How many were deleted", body = Details), DeleteManyErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn delete_many(
     State(manage): State<Manage>,
     Caller(principal): Caller,
     params: Params,
-) -> Result<Response, ApiError> {
+) -> Result<Json<Details>, ApiError> {
     let stores = &manage.stores;
     let filter = HookFilter::of_deletion(&params);
     if filter.is_empty() {
@@ -196,8 +333,10 @@ pub(crate) async fn delete_many(
     Ok(unsubscribed(deleted))
 }
 
-fn unsubscribed(hooks: usize) -> Response {
-    Json(json!({"details": format!("Unsubscribed from {hooks} hooks")})).into_response()
+fn unsubscribed(hooks: usize) -> Json<Details> {
+    Json(Details {
+        details: format!("Unsubscribed from {hooks} hooks"),
+    })
 }
 
 /// A subscription as it was sent.

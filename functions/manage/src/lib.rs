@@ -13,22 +13,24 @@ mod health;
 mod hooks;
 mod owner;
 mod ping;
+mod reference;
 mod repair;
 mod samples;
 mod secrets;
 
 use axum::{
-    Json, Router,
+    Router,
     extract::{DefaultBodyLimit, FromRef},
-    routing::{delete, get, post},
 };
-use serde_json::json;
+use serde::Serialize;
 use shared::{
     deliver::{client::DeliveryClient, guard::AddressGuard},
     http::finish,
     queue::Queue,
     store::{Identities, Stores},
 };
+use utoipa::{ToSchema, openapi::OpenApi};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The largest body, in bytes: a subscription has a few hundred.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -69,38 +71,46 @@ impl FromRef<Manage> for Identities {
     }
 }
 
+/// What a deletion came to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Details {
+    /// In words: `Unsubscribed from 1 hooks`.
+    details: String,
+}
+
+/// The routes, each with its description.
+fn described() -> OpenApiRouter<Manage> {
+    OpenApiRouter::new()
+        .routes(routes!(events::list))
+        .routes(routes!(events::schema))
+        .routes(routes!(hooks::list, hooks::create, hooks::delete_many))
+        .routes(routes!(hooks::get, hooks::update, hooks::delete))
+        .routes(routes!(health::get))
+        .routes(routes!(secrets::get))
+        .routes(routes!(secrets::rotate))
+        .routes(routes!(samples::by_filter))
+        .routes(routes!(samples::by_id))
+        .routes(routes!(attempts::list))
+        .routes(routes!(ping::ping))
+        .routes(routes!(repair::of_hook))
+        .routes(routes!(errors::list))
+        .routes(routes!(repair::delete))
+        .routes(routes!(repair::of_error))
+        .routes(routes!(reference::openapi))
+        .routes(routes!(reference::page))
+        .routes(routes!(reference::health))
+}
+
+/// The description of the routes.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    described().into_openapi()
+}
+
 /// The routes, to be completed by [`shared::http::finish`].
 pub fn routes(manage: Manage) -> Router {
-    Router::new()
-        .route("/v1/notify/hook/event", get(events::list))
-        .route(
-            "/v1/notify/hook/subscribe",
-            get(hooks::list)
-                .post(hooks::create)
-                .delete(hooks::delete_many),
-        )
-        .route(
-            "/v1/notify/hook/subscribe/{id}",
-            get(hooks::get).put(hooks::update).delete(hooks::delete),
-        )
-        .route("/v1/notify/hook/subscribe/{id}/health", get(health::get))
-        .route("/v1/notify/hook/subscribe/{id}/secret", get(secrets::get))
-        .route(
-            "/v1/notify/hook/subscribe/{id}/secret/rotate",
-            post(secrets::rotate),
-        )
-        .route("/v1/notify/hook/sample", get(samples::by_filter))
-        .route("/v1/notify/hook/{id}/sample", get(samples::by_id))
-        .route("/v1/notify/hook/{id}/attempts", get(attempts::list))
-        .route("/v1/notify/hook/{id}/ping", post(ping::ping))
-        .route("/v1/notify/hook/{id}/redeliver", post(repair::of_hook))
-        .route("/v1/notify/hook/error", get(errors::list))
-        .route("/v1/notify/hook/error/{id}", delete(repair::delete))
-        .route(
-            "/v1/notify/hook/error/{id}/redeliver",
-            post(repair::of_error),
-        )
-        .route("/health", get(async || Json(json!({"status": "ok"}))))
+    let (router, _) = described().split_for_parts();
+    router
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(manage)
 }

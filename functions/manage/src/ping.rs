@@ -15,10 +15,12 @@ use serde_json::value::RawValue;
 use shared::{
     clock,
     deliver::sign,
+    error_responses,
     http::{ApiError, Caller, HookPath},
     model::Outcome,
     store::{SignedHook, StoreError},
 };
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{Manage, owner, samples};
@@ -28,14 +30,36 @@ use crate::{Manage, owner, samples};
 const DEADLINE: Duration = Duration::from_secs(15);
 
 /// How a ping ended, on the wire.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Pinged {
+    /// The endpoint's answer; 504 stands for no answer in time, 502 for no answer at all.
     code: u16,
+    /// How long it took, in milliseconds.
     ms: u32,
+    /// What kind of failure it is; null for a success.
+    #[schema(required)]
     failure: Option<&'static str>,
 }
 
+error_responses!(
+    PingErrors:
+    ApiError::HookNotFound("125".to_owned()),
+    ApiError::UnknownPath,
+    ApiError::NoSample,
+);
+
 /// `POST hook/{id}/ping`.
+#[utoipa::path(
+    post,
+    path = "/v1/notify/hook/{id}/ping",
+    tag = "Hooks",
+    operation_id = "pingHook",
+    summary = "Call a hook's endpoint now",
+    description = "A request like a delivery's, with the hook's sample; it counts for nothing.",
+    params(HookPath),
+    responses((status = 200, description = "How the endpoint answered", body = Pinged), PingErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn ping(
     State(manage): State<Manage>,
     Caller(principal): Caller,

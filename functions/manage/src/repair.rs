@@ -5,28 +5,40 @@
 
 use std::time::Duration;
 
-use axum::{
-    Json,
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{Json, extract::State, http::StatusCode};
 use jiff::Timestamp;
-use serde_json::json;
 use shared::{
-    clock,
+    clock, error_responses,
     http::{ApiError, Caller, FieldErrors, HookPath, Params},
     model::{HookId, Principal},
     redeliver::{Redelivered, redeliver},
     store::{HookErrors, Kept, OwnedError},
 };
 
-use crate::{Manage, owner};
+use crate::{Details, Manage, owner};
 
 /// How long a deletion may take: what is left of it then is for the next request.
 const DELETION: Duration = Duration::from_secs(20);
 
+error_responses!(
+    OfErrorErrors:
+    ApiError::HookErrorNotFound("12".to_owned()),
+    ApiError::UnknownPath,
+    ApiError::NotRedelivered,
+);
+
 /// `POST hook/error/{id}/redeliver`.
+#[utoipa::path(
+    post,
+    path = "/v1/notify/hook/error/{id}/redeliver",
+    tag = "Errors",
+    operation_id = "redeliverError",
+    summary = "Send the deliveries of an error again",
+    description = "Up to 1,000 of them, under their ids, to where their hooks point now.",
+    params(HookPath),
+    responses((status = 202, description = "How many are in the queue", body = Redelivered), OfErrorErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn of_error(
     State(manage): State<Manage>,
     Caller(principal): Caller,
@@ -38,7 +50,37 @@ pub(crate) async fn of_error(
     manage.redeliver(&Kept::OfError(found), now, now).await
 }
 
+/// A mistake in the parameters, for the description.
+fn without_since() -> ApiError {
+    let mut errors = FieldErrors::default();
+    errors.add("since", "This field is required.");
+    ApiError::Fields(errors)
+}
+
+error_responses!(
+    OfHookErrors:
+    without_since(),
+    ApiError::HookNotFound("125".to_owned()),
+    ApiError::UnknownPath,
+    ApiError::NotRedelivered,
+);
+
 /// `POST hook/{id}/redeliver?since=…`.
+#[utoipa::path(
+    post,
+    path = "/v1/notify/hook/{id}/redeliver",
+    tag = "Hooks",
+    operation_id = "redeliverHook",
+    summary = "Send a hook's failed deliveries again",
+    description = "Those that failed since a time, up to 1,000 of them, under their ids.",
+    params(
+        HookPath,
+        ("since" = String, Query, format = DateTime, description = "Not those that failed before.", example = "2025-01-20T15:30:00Z"),
+        ("until" = Option<String>, Query, format = DateTime, description = "Not those that failed after."),
+    ),
+    responses((status = 202, description = "How many are in the queue", body = Redelivered), OfHookErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn of_hook(
     State(manage): State<Manage>,
     Caller(principal): Caller,
@@ -63,12 +105,25 @@ pub(crate) async fn of_hook(
     }
 }
 
+error_responses!(DeleteErrors: ApiError::UnknownPath, ApiError::NotDeleted);
+
 /// `DELETE hook/error/{id}`.
+#[utoipa::path(
+    delete,
+    path = "/v1/notify/hook/error/{id}",
+    tag = "Errors",
+    operation_id = "deleteError",
+    summary = "Forget an error and the deliveries that are kept with it",
+    description = "Of an error that is not there, 0 are deleted.",
+    params(HookPath),
+    responses((status = 200, description = "How many were deleted", body = Details), DeleteErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn delete(
     State(manage): State<Manage>,
     Caller(principal): Caller,
     path: HookPath,
-) -> Result<Response, ApiError> {
+) -> Result<Json<Details>, ApiError> {
     let errors = &manage.stores.errors;
     let deleted = match find(errors, &path, &principal).await? {
         None => 0,
@@ -79,7 +134,9 @@ pub(crate) async fn delete(
             1
         }
     };
-    Ok(Json(json!({"details": format!("Deleted {deleted} errors")})).into_response())
+    Ok(Json(Details {
+        details: format!("Deleted {deleted} errors"),
+    }))
 }
 
 impl Manage {

@@ -7,6 +7,7 @@ use axum::{
 };
 use shared::{
     catalog::{self, CatalogEvent},
+    error_responses,
     http::{ApiError, Caller, HookPath, Params},
     store::StoredState,
 };
@@ -17,7 +18,20 @@ use crate::{
     owner::{self, Owner},
 };
 
+error_responses!(ByIdErrors: ApiError::NoSample, ApiError::UnknownPath);
+
 /// `GET hook/{id}/sample`.
+#[utoipa::path(
+    get,
+    path = "/v1/notify/hook/{id}/sample",
+    tag = "Samples",
+    operation_id = "getHookSample",
+    summary = "What a hook's deliveries look like",
+    description = "Its newest stored payload, with personal data masked, else its event's example.",
+    params(HookPath),
+    responses((status = 200, description = "A payload", body = Object), ByIdErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn by_id(
     State(manage): State<Manage>,
     Caller(principal): Caller,
@@ -29,8 +43,33 @@ pub(crate) async fn by_id(
     sample(state.as_ref(), &hook.subscription.event)
 }
 
+error_responses!(
+    ByFilterErrors:
+    ApiError::SampleWithoutFilter,
+    ApiError::NoSample,
+    ApiError::UnknownEvent("unknown.event".to_owned()),
+    ApiError::UnknownAcademy("no-such-academy".to_owned()),
+);
+
 /// `GET hook/sample`: of the oldest hook that the filter finds, else, with an `event`, the example
 /// of that event.
+#[utoipa::path(
+    get,
+    path = "/v1/notify/hook/sample",
+    tag = "Samples",
+    operation_id = "getSample",
+    summary = "What deliveries look like, by filter",
+    description = "Of the hook with the lowest id that passes all filters, of which one is needed; with \
+                   an `event` and no such hook, that event's example.",
+    params(
+        ("event" = Option<String>, Query, description = "Names of events, separated by commas.", example = "assignment.assignment_created"),
+        ("service_id" = Option<String>, Query, description = "Service ids, separated by commas."),
+        ("like" = Option<String>, Query, description = "A part of event or target, in any case."),
+        ("academy" = Option<String>, Query, description = "For superadmins: an academy's slug, or `*`."),
+    ),
+    responses((status = 200, description = "A payload", body = Object), ByFilterErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn by_filter(
     State(manage): State<Manage>,
     Caller(principal): Caller,

@@ -10,17 +10,51 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use serde_json::json;
+use serde::Serialize;
 use shared::{
-    clock,
+    clock, error_responses,
     http::{ApiError, Caller, HookPath},
     model::{Principal, Secret, Secrets},
     store::StoreError,
 };
 
+use utoipa::ToSchema;
+
 use crate::{Manage, owner};
 
+/// A hook's secret on the wire.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Secret)]
+struct SecretView {
+    /// The current one: `whsec_` and the base64 of 32 bytes.
+    secret: String,
+    /// When it took another's place; null if it is the hook's first.
+    #[schema(required)]
+    rotated_at: Option<Timestamp>,
+    /// Until when an older one signs as well; null when this one signs alone.
+    #[schema(required)]
+    previous_expires_at: Option<Timestamp>,
+}
+
+error_responses!(
+    GetErrors:
+    ApiError::HookNotFound("125".to_owned()),
+    ApiError::UnknownPath,
+    ApiError::Conflict("125".to_owned()),
+);
+
 /// `GET hook/subscribe/{id}/secret`.
+#[utoipa::path(
+    get,
+    path = "/v1/notify/hook/subscribe/{id}/secret",
+    tag = "Hooks",
+    operation_id = "getHookSecret",
+    summary = "What a hook's deliveries are signed with",
+    description = "Deliveries are signed as Standard Webhooks 1.0.0 has it.",
+    params(HookPath),
+    responses((status = 200, description = "The secret", body = SecretView), GetErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn get(
     State(manage): State<Manage>,
     Caller(principal): Caller,
@@ -30,7 +64,26 @@ pub(crate) async fn get(
     Ok(answer(&secrets, clock::now()))
 }
 
+error_responses!(
+    RotateErrors:
+    ApiError::HookNotFound("125".to_owned()),
+    ApiError::UnknownPath,
+    ApiError::Conflict("125".to_owned()),
+    ApiError::TooManySecrets("125".to_owned()),
+);
+
 /// `POST hook/subscribe/{id}/secret/rotate`.
+#[utoipa::path(
+    post,
+    path = "/v1/notify/hook/subscribe/{id}/secret/rotate",
+    tag = "Hooks",
+    operation_id = "rotateHookSecret",
+    summary = "Give a hook a new secret",
+    description = "The one before signs beside it for 24 hours.",
+    params(HookPath),
+    responses((status = 200, description = "The new secret", body = SecretView), RotateErrors),
+    security(("token" = [])),
+)]
 pub(crate) async fn rotate(
     State(manage): State<Manage>,
     Caller(principal): Caller,
@@ -81,11 +134,11 @@ impl Manage {
 
 /// The secret, which nothing between us and its owner is to keep.
 fn answer(secrets: &Secrets, now: Timestamp) -> Response {
-    let body = json!({
-        "secret": secrets.current.expose(),
-        "rotated_at": secrets.rotated_at,
-        "previous_expires_at": secrets.previous_expire_at(now),
-    });
+    let body = SecretView {
+        secret: secrets.current.expose(),
+        rotated_at: secrets.rotated_at,
+        previous_expires_at: secrets.previous_expire_at(now),
+    };
     let no_store = HeaderValue::from_static("no-store");
     ([(header::CACHE_CONTROL, no_store)], Json(body)).into_response()
 }

@@ -14,6 +14,13 @@ use std::{fmt, sync::Arc};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{OneOfBuilder, Schema},
+    },
+};
 
 use super::{
     CatalogEvent, events,
@@ -110,6 +117,18 @@ impl fmt::Display for AcademyRef {
         }
     }
 }
+
+impl PartialSchema for AcademyRef {
+    fn schema() -> RefOr<Schema> {
+        OneOfBuilder::new()
+            .description(Some("An academy: its slug, or its number."))
+            .item(String::schema())
+            .item(u64::schema())
+            .into()
+    }
+}
+
+impl ToSchema for AcademyRef {}
 
 /// A record that was saved.
 #[derive(Clone, Copy, Debug)]

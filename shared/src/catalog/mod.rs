@@ -30,6 +30,7 @@ use std::{
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use self::payload::{Mistake, Payload, PayloadType};
 
@@ -146,7 +147,7 @@ impl fmt::Debug for CatalogEvent {
 }
 
 /// An event as the catalogue answers it; the order of the fields is the order on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CatalogEntry {
     /// The name to subscribe with.
     pub event: &'static str,

@@ -2,13 +2,23 @@
 
 use serde_json::{Map, Value, json};
 
-use super::CatalogEvent;
+use super::{CatalogEvent, payload::Schemas};
 
 /// Where schemas refer to their parts, as utoipa writes it, and as a schema by itself needs it.
 const IN_OPENAPI: &str = "#/components/schemas/";
 const IN_SCHEMA: &str = "#/$defs/";
 
 impl CatalogEvent {
+    /// The name of the payload's type, and its schema and those it refers to, by name, as a document of
+    /// OpenAPI has them among its components.
+    #[must_use]
+    pub fn components(&self) -> (String, Schemas) {
+        let name = self.payload.name();
+        let mut schemas = self.payload.parts();
+        schemas.push((name.clone(), self.payload.schema()));
+        (name, schemas)
+    }
+
     /// The schema of the event's payload, whole in itself: what it refers to stands in its `$defs`.
     #[must_use]
     pub fn schema(&self) -> Value {

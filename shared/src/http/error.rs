@@ -57,6 +57,9 @@ pub enum ApiError {
     /// No event is of this model.
     #[error("Unexpected model {0}; the models with events are {models}", models = known_models())]
     UnknownModel(String),
+    /// The catalogue has no event of the name in a path.
+    #[error("Event {0} not found")]
+    EventNotFound(String),
     /// There is no such academy.
     #[error("Unexpected academy {0}")]
     UnknownAcademy(String),
@@ -152,6 +155,7 @@ impl ApiError {
             Self::UnknownAcademy(_) => (StatusCode::BAD_REQUEST, "invalid-academy"),
             Self::NotAnAcademy => (StatusCode::BAD_REQUEST, "invalid-academy-token"),
             Self::HookNotFound(_) => (StatusCode::NOT_FOUND, "hook-not-found"),
+            Self::EventNotFound(_) => (StatusCode::NOT_FOUND, "event-not-found"),
             Self::HookErrorNotFound(_) => (StatusCode::NOT_FOUND, "error-not-found"),
             Self::HookToUpdateNotFound(_) | Self::NoSample => {
                 (StatusCode::BAD_REQUEST, "hook-not-found")

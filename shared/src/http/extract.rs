@@ -7,6 +7,13 @@ use axum::{
     extract::{FromRef, FromRequest, FromRequestParts, Path, Request, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
+use utoipa::{
+    IntoParams, PartialSchema,
+    openapi::{
+        Required,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+    },
+};
 
 use super::ApiError;
 use crate::{
@@ -87,6 +94,17 @@ impl HookPath {
             number: number.to_owned(),
             id,
         })
+    }
+}
+
+impl IntoParams for HookPath {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let id = ParameterBuilder::new()
+            .name("id")
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .schema(Some(HookId::schema()));
+        vec![id.build()]
     }
 }
 

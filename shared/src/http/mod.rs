@@ -4,6 +4,7 @@ mod body;
 mod error;
 mod extract;
 mod fields;
+pub mod openapi;
 mod page;
 
 use axum::{
@@ -16,7 +17,7 @@ pub use body::{json_body, object};
 pub use error::ApiError;
 pub use extract::{Body, Caller, HookPath, Params};
 pub use fields::{Field, FieldErrors, TextField};
-pub use page::{Page, PageLinks};
+pub use page::{Listing, Page, PageLinks};
 
 /// Completes routes to a service, with answers of our own for unknown paths and wrong methods.
 pub fn finish(routes: Router) -> Router {

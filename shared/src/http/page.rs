@@ -6,9 +6,15 @@ use axum::{
     Json,
     extract::{FromRequestParts, OriginalUri},
     http::{header, request::Parts},
-    response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::{
+        path::{Parameter, ParameterBuilder, ParameterIn},
+        schema::{ObjectBuilder, Type},
+    },
+};
 
 use super::Params;
 
@@ -63,34 +69,82 @@ impl Page {
         count: usize,
         results: Vec<T>,
         links: &PageLinks,
-    ) -> Response {
+    ) -> Json<Listing<T>> {
         if !self.envelope {
-            return Json(results).into_response();
+            return Json(Listing::Rows(results));
         }
         let Self { limit, offset, .. } = self;
         let end = offset.saturating_add(limit);
         let more = end < count;
         let earlier = offset > 0;
         let before = offset.checked_sub(limit).filter(|offset| *offset > 0);
-        Json(Envelope {
+        Json(Listing::Page(Envelope {
             count,
             first: earlier.then(|| links.first()),
             next: more.then(|| links.page(limit, Some(end))),
             previous: earlier.then(|| links.page(limit, before)),
             last: more.then(|| links.page(limit, Some(count - limit))),
             results,
-        })
-        .into_response()
+        }))
     }
 }
 
-#[derive(Serialize)]
-struct Envelope<T> {
+impl IntoParams for Page {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let parameter = |name: &str, schema: ObjectBuilder, description: &str| {
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Query)
+                .description(Some(description))
+                .schema(Some(schema))
+                .build()
+        };
+        let number = || ObjectBuilder::new().schema_type(Type::Integer);
+        let limit = number().minimum(Some(1)).maximum(Some(MAX_LIMIT));
+        let limit = limit.default(Some(DEFAULT_LIMIT.into()));
+        let offset = number().minimum(Some(0)).default(Some(0.into()));
+        let envelope = ObjectBuilder::new().schema_type(Type::Boolean);
+        let envelope = envelope.default(Some(true.into()));
+        vec![
+            parameter("limit", limit, "How many rows a page has."),
+            parameter("offset", offset, "How many rows stand before the page."),
+            parameter(
+                "envelope",
+                envelope,
+                "`false`: the rows alone, as a bare list.",
+            ),
+        ]
+    }
+}
+
+/// A page's answer.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Listing<T> {
+    /// With the links to the other pages.
+    Page(Envelope<T>),
+    /// The rows alone.
+    Rows(Vec<T>),
+}
+
+/// A page with the links to the others; null where there is none.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Envelope<T> {
+    /// How many rows there are in all.
     count: usize,
+    /// The first page.
+    #[schema(required)]
     first: Option<String>,
+    /// The page after this one.
+    #[schema(required)]
     next: Option<String>,
+    /// The page before this one.
+    #[schema(required)]
     previous: Option<String>,
+    /// The last page.
+    #[schema(required)]
     last: Option<String>,
+    /// The page's rows.
     results: Vec<T>,
 }
 

@@ -1,10 +1,11 @@
 //! What was published, as its publisher sees it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The answer to an event, or to a change and the events that it is: all their deliveries are in the
 /// queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Accepted {
     /// The id: the publisher's, or ours. All events of a change have the change's.
     pub id: String,
@@ -13,7 +14,7 @@ pub struct Accepted {
 }
 
 /// An event whose deliveries are in the queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AcceptedEvent {
     /// Its name.
     pub event: String,

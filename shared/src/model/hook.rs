@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{HookId, Target};
 
@@ -108,18 +109,21 @@ impl Hook {
 }
 
 /// What a hook's deliveries have left behind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HookStats {
     /// Attempts made.
     pub total_calls: u64,
     /// When the newest one was made.
+    #[schema(required)]
     pub last_call_at: Option<Timestamp>,
     /// What it was answered; 504 stands for no answer in time, 502 for no answer at all.
+    #[schema(required)]
     pub last_response_code: Option<u16>,
 }
 
 /// A hook on the wire: the document's nine fields, in its order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Hook)]
 pub struct HookView {
     /// Its id.
     pub id: HookId,
@@ -128,6 +132,7 @@ pub struct HookView {
     /// The target as its owner typed it.
     pub target: String,
     /// The subscriber's own label.
+    #[schema(required)]
     pub service_id: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,

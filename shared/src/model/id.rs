@@ -1,10 +1,14 @@
 //! Hook ids: positive integers, dense enough to type, safe in every JSON reader.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The id of a hook: 1 up to 2^53 − 1, the largest integer that a JavaScript reader keeps exact.
 /// Ids are given out upwards and never again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
+#[schema(value_type = u64, minimum = 1, maximum = 9_007_199_254_740_991_u64)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct HookId(u64);
 

@@ -20,9 +20,9 @@ use utoipa::{
 };
 
 pub use path::Path;
-pub use scalars::{Decimal, Free, Id, Name, Related, Time};
+pub use scalars::{Decimal, Free, Id, Name, Related, Schemas, Time};
 
-pub(crate) use scalars::{Schemas, either, present, related, with_parts};
+pub(crate) use scalars::{either, present, related, with_parts};
 pub(crate) use vocabulary::vocabulary;
 
 /// The most fields that are named as left out.

@@ -25,7 +25,7 @@ use utoipa::{
 };
 
 /// Schemas by their names, as utoipa gathers them.
-pub(crate) type Schemas = Vec<(String, RefOr<Schema>)>;
+pub type Schemas = Vec<(String, RefOr<Schema>)>;
 
 /// The number of a record on the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

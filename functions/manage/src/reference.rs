@@ -1,0 +1,81 @@
+//! What the API says of itself: its description for programs and for people, and that it is there.
+//!
+//! Both descriptions are files of `docs/`, made from the handlers and types by `make reference` and held
+//! to them by a test: a function that would make them when it starts would start later for everybody.
+
+use axum::{
+    Json,
+    http::header,
+    response::{Html, IntoResponse},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What browsers may do with the page: it has all that it needs.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
+/// How long caches may keep the descriptions.
+const CACHED: &str = "public, max-age=300";
+
+/// `GET openapi.json`.
+#[utoipa::path(
+    get,
+    path = "/v1/notify/openapi.json",
+    tag = "Service",
+    operation_id = "getOpenApi",
+    summary = "This description",
+    description = "For anybody.",
+    responses((status = 200, description = "An OpenAPI 3.1 document", body = serde_json::Value)),
+    security(()),
+)]
+pub(crate) async fn openapi() -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, CACHED),
+    ];
+    (headers, include_str!("../../../docs/openapi.json"))
+}
+
+/// `GET docs`.
+#[utoipa::path(
+    get,
+    path = "/v1/notify/docs",
+    tag = "Service",
+    operation_id = "getDocs",
+    summary = "This description, to be read by people",
+    description = "For anybody. The page asks for nothing else.",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html")),
+    security(()),
+)]
+pub(crate) async fn page() -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CACHE_CONTROL, CACHED),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, Html(include_str!("../../../docs/api.html")))
+}
+
+/// That the function answers.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ServiceHealth)]
+pub(crate) struct Health {
+    /// `ok`.
+    status: &'static str,
+}
+
+/// `GET /health`.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "Service",
+    operation_id = "getHealth",
+    summary = "Whether the API answers",
+    description = "For anybody.",
+    responses((status = 200, description = "It does", body = Health)),
+    security(()),
+)]
+pub(crate) async fn health() -> Json<Health> {
+    Json(Health { status: "ok" })
+}

@@ -1,0 +1,132 @@
+//! The API's description: the functions' own, and the webhooks that the catalogue makes of its events.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use shared::{
+    catalog::{self, CatalogEvent},
+    http::openapi,
+};
+use utoipa::openapi::{
+    Content, HttpMethod, OpenApi, PathItem, PathsBuilder, Ref, Required, ResponseBuilder,
+    path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
+    request_body::RequestBodyBuilder,
+    schema::{ObjectBuilder, Type},
+    security::SecurityRequirement,
+    tag::TagBuilder,
+};
+
+/// The endpoints by what they are for, in the order of a reader's interest.
+const TAGS: [(&str, &str); 6] = [
+    (
+        "Catalogue",
+        "Which events there are, and what their payloads are.",
+    ),
+    ("Hooks", "Subscriptions: an event's name and a URL."),
+    ("Samples", "What deliveries look like."),
+    (
+        "Errors",
+        "What was given up, to be looked at and sent again.",
+    ),
+    (
+        "Publishing",
+        "For the platform: events, and changes that are events.",
+    ),
+    ("Service", "What the API says of itself."),
+];
+
+/// What each delivery has beside its payload.
+const HEADERS: [(&str, &str); 5] = [
+    (
+        "webhook-id",
+        "The delivery: the same on every attempt. Keep those that you have seen.",
+    ),
+    (
+        "webhook-timestamp",
+        "When this attempt was made, in Unix seconds.",
+    ),
+    (
+        "webhook-signature",
+        "Of id, timestamp and body, with the hook's secret: `v1,` and base64; several, separated by \
+         spaces, after a rotation. Verify it with a library of Standard Webhooks.",
+    ),
+    (
+        "webhook-event",
+        "The event's name; it is outside the signature.",
+    ),
+    ("User-Agent", "`BreatheCode-Webhooks/1.0`"),
+];
+
+pub(crate) fn document() -> OpenApi {
+    let mut document = openapi::frame();
+    document.merge(manage::openapi());
+    document.merge(ingest::openapi());
+    let tags = TAGS.map(|(name, description)| {
+        TagBuilder::new()
+            .name(name)
+            .description(Some(description))
+            .build()
+    });
+    document.tags = Some(tags.to_vec());
+
+    let mut schemas = BTreeMap::new();
+    let mut webhooks = PathsBuilder::new();
+    for event in catalog::events() {
+        let (name, parts) = event.components();
+        schemas.extend(parts);
+        webhooks = webhooks.path(event.name, webhook(event, &name));
+    }
+    document.webhooks = Some(webhooks.build());
+    let components = document.components.get_or_insert_default();
+    components.schemas.extend(schemas);
+    drop_unused(&mut document);
+    document
+}
+
+/// Drops the schemas that nothing refers to: generic types have theirs written out within them.
+fn drop_unused(document: &mut OpenApi) {
+    let text = json!(document).to_string();
+    if let Some(components) = &mut document.components {
+        let is_used = |name: &String| text.contains(&format!("\"#/components/schemas/{name}\""));
+        components.schemas.retain(|name, _| is_used(name));
+    }
+}
+
+/// A delivery of an event, as its receiver gets it.
+fn webhook(event: &CatalogEvent, payload: &str) -> PathItem {
+    let example: Value = serde_json::from_str(event.example()).unwrap_or_default();
+    let mut content = Content::new(Some(Ref::from_schema_name(payload)));
+    content.example = Some(example);
+    let body = RequestBodyBuilder::new()
+        .description(Some("The payload."))
+        .content("application/json", content)
+        .required(Some(Required::True));
+    let answer = |description: &str| ResponseBuilder::new().description(description).build();
+    let operation = OperationBuilder::new()
+        .operation_id(Some(event.name))
+        .summary(Some(event.label()))
+        .description(Some(event.description))
+        .parameters(Some(HEADERS.map(header)))
+        .request_body(Some(body.build()))
+        .security(SecurityRequirement::default())
+        .response(
+            "2XX",
+            answer("The delivery has arrived. There are 30 seconds to say so."),
+        )
+        .response("410", answer("It never will: it is given up."))
+        .response(
+            "default",
+            answer("It has not arrived, and comes again later."),
+        );
+    PathItem::new(HttpMethod::Post, operation)
+}
+
+fn header((name, description): (&str, &str)) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::True)
+        .description(Some(description))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .build()
+}
