@@ -1,8 +1,18 @@
 //! The command line, and the help that teaches it.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    ffi::OsString,
+    fmt::{self, Display, Formatter},
+    net::SocketAddr,
+    num::ParseIntError,
+    path::PathBuf,
+    str::FromStr,
+};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use reqwest::Url;
+use secrecy::SecretString;
+use serde::Serialize;
 use shared::{deliver::schedule::RetrySchedule, model::check_name};
 
 /// Webhooks for the academies of a learning platform.
@@ -18,12 +28,35 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+impl Cli {
+    /// Reads the command line. A wrong one ends the process, with what is wrong and with 2.
+    pub(crate) fn read() -> Self {
+        let cli = Self::parse();
+        if let Command::Change(ChangeArgs { sides, .. }) = &cli.command
+            && let Sides {
+                before: Some(Input::Stdin),
+                after: Some(Input::Stdin),
+            } = sides
+        {
+            let both = "only one of --before and --after can be the standard input";
+            Self::command()
+                .error(ErrorKind::ArgumentConflict, both)
+                .exit();
+        }
+        cli
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the whole bundle here: the HTTP API, the queues, the workers, the tables.
     Serve(ServeArgs),
     /// Show one delivery that arrives and one that does not, from subscribing to the error record.
     Demo,
+    /// Publish one event, over the API of any deployment.
+    Publish(PublishArgs),
+    /// Say what a record was and is, over the API of any deployment, which finds the events in it.
+    Change(ChangeArgs),
     /// Academies of a deployment.
     Academy(AcademyArgs),
     /// Users of a deployment.
@@ -63,6 +96,185 @@ pub(crate) struct ServeArgs {
     /// The waits after the first, second, … failure of a delivery.
     #[arg(long, value_name = "WAIT,…", default_value = RetrySchedule::DEFAULT)]
     pub(crate) retry_schedule: RetrySchedule,
+}
+
+/// What both commands of a publisher end their help with.
+const PUBLISHING: &str = "\
+For example:
+
+  academy-hooks publish cohort_user.added --academy downtown-campus --file cohort-user.json
+  academy-hooks change assignments.Task --before task-as-it-was.json --after task.json
+
+The token is a publisher's or a superadmin's. It is that of the environment variable
+ACADEMY_HOOKS_TOKEN, or in a file; on the command line other users of the machine could read it.
+
+When the API asks to be called later (429, or any 5xx), cannot be reached or breaks off, the command
+tries again, up to three times: after the answer's Retry-After, else after 1, 2 and 4 seconds, and no
+later than 30 seconds from its start. Each try may take 30 seconds. All tries go under one id, so that
+nothing is published twice: the one that is given, else one made at random. With the id that is shown
+the same command can be given again for 24 hours.
+
+Exit codes:
+  0  accepted
+  1  refused, or something else that sending it again does not change
+  2  wrong usage
+  3  not accepted now, or no answer: give the same command again, with the id that is shown";
+
+/// Where the API is, and who calls it.
+#[derive(Debug, Args)]
+pub(crate) struct ApiArgs {
+    /// Where the API is, without the /v1/notify of its paths.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ACADEMY_HOOKS_API",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:9000"
+    )]
+    pub(crate) api: Url,
+    /// A file with the token, in the place of the environment's `ACADEMY_HOOKS_TOKEN`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Send the token in the clear, over http:// to another machine.
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// Print the API's answer as it came.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is taken from the environment alone. It is read like a command line without arguments: on
+/// the real one, a token would be in the system's list of processes.
+#[derive(Debug, Parser)]
+pub(crate) struct Environment {
+    #[arg(long, env = "ACADEMY_HOOKS_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<SecretString>,
+}
+
+impl Environment {
+    /// Reads it. What is no text ends the process, like a wrong command line.
+    pub(crate) fn read() -> Self {
+        Self::parse_from([env!("CARGO_PKG_NAME")])
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = PUBLISHING)]
+pub(crate) struct PublishArgs {
+    /// The event's name.
+    pub(crate) event: String,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The payload; `-` is the standard input.
+    ///
+    /// It is JSON of at most 256 KiB, and sent byte for byte as it is.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Input,
+    /// The event's id; made at random unless given.
+    ///
+    /// Under one id, of at most 64 characters, one event is published in 24 hours, whatever else is
+    /// sent under it.
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+/// Where an event happened.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Place {
+    /// The academy at which it happened: its slug or, in digits, its number.
+    #[arg(long, value_name = "SLUG_OR_ID")]
+    academy: Option<AcademyRef>,
+    /// It happened at no academy: only superadmins hear of it.
+    #[arg(long)]
+    no_academy: bool,
+}
+
+impl Place {
+    /// The academy, or none: clap sees to it that one of the two is said, and not both.
+    pub(crate) fn academy(self) -> Option<AcademyRef> {
+        self.academy.filter(|_| !self.no_academy)
+    }
+}
+
+/// An academy as the API takes it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum AcademyRef {
+    Id(u64),
+    Slug(String),
+}
+
+impl FromStr for AcademyRef {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() || text.contains(|c: char| !c.is_ascii_digit()) {
+            return Ok(Self::Slug(text.to_owned()));
+        }
+        text.parse().map(Self::Id)
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = PUBLISHING)]
+pub(crate) struct ChangeArgs {
+    /// The record's model, as the catalogue of events has it: assignments.Task, say.
+    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) sides: Sides,
+    /// The change's id; made at random unless given.
+    ///
+    /// Under one id, of at most 64 characters, one change is published in 24 hours, whatever else is
+    /// sent under it.
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+/// A record before and after its change.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Sides {
+    /// The record as it was; without it the record is new. `-` is the standard input.
+    ///
+    /// It is a JSON object of at most 256 KiB.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) before: Option<Input>,
+    /// The record as it is; without it the record is gone. `-` is the standard input.
+    ///
+    /// It is a JSON object of at most 256 KiB.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) after: Option<Input>,
+}
+
+/// Where JSON is read from.
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    Stdin,
+    File(PathBuf),
+}
+
+impl From<OsString> for Input {
+    fn from(text: OsString) -> Self {
+        if text == "-" {
+            Self::Stdin
+        } else {
+            Self::File(text.into())
+        }
+    }
+}
+
+impl Display for Input {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("the standard input"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// Which deployment a command is for.

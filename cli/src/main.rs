@@ -1,10 +1,11 @@
-//! `academy-hooks`: the whole bundle on one machine, and the operator's commands.
+//! `academy-hooks`: the whole bundle on one machine, and the commands of operators and publishers.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command talks to whoever typed it"
 )]
 
+mod api;
 mod args;
 mod bundle;
 mod dead_letters;
@@ -12,16 +13,22 @@ mod demo;
 mod fixtures;
 mod hook_errors;
 mod operator;
+mod publish;
 mod receiver;
 mod serve;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
 use shared::telemetry::{self, Format};
 
-use crate::args::{Cli, Command};
+use crate::{
+    api::TryAgain,
+    args::{Cli, Command},
+};
+
+/// The exit code that says that the same command may succeed later. clap has 2 for a wrong usage.
+const TRY_AGAIN: u8 = 3;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -30,13 +37,17 @@ async fn main() -> ExitCode {
         Err(error) => {
             // With its causes, on one line: whoever typed the command can do without a backtrace.
             eprintln!("Error: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<TryAgain>() {
+                ExitCode::from(TRY_AGAIN)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
 
 async fn run() -> Result<()> {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     // What the embedded tables report of conditions that do not hold is part of their use.
     telemetry::init(
         Format::Text,
@@ -48,6 +59,8 @@ async fn run() -> Result<()> {
     match cli.command {
         Command::Serve(args) => serve::run(args).await,
         Command::Demo => demo::run().await,
+        Command::Publish(args) => publish::event(args).await,
+        Command::Change(args) => publish::change(args).await,
         Command::Academy(args) => operator::academy(args).await,
         Command::User(args) => operator::user(args).await,
         Command::Token(args) => operator::token(args).await,

@@ -33,7 +33,9 @@ fn the_demonstration_tells_the_whole_story() {
 #[test]
 fn the_help_names_every_command_and_option() {
     let help = text(&run(&["--help"]).stdout);
-    for command in ["serve", "demo", "academy", "user", "token"] {
+    for command in [
+        "serve", "demo", "publish", "change", "academy", "user", "token", "errors", "dlq",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
     }
     let help = text(&run(&["serve", "--help"]).stdout);

@@ -9,6 +9,7 @@
 mod demo;
 mod operator;
 mod process;
+mod publish;
 mod repair;
 mod serve;
 mod storm;

@@ -24,8 +24,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_academy-hooks"));
-    // What the machine has set up for AWS must play no part.
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
+    // What the machine has set up for AWS, or for publishing, must play no part.
+    let ours = |name: &str| name.starts_with("AWS_") || name.starts_with("ACADEMY_HOOKS_");
+    for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
         command.env_remove(name);
     }
     command
@@ -265,28 +266,46 @@ impl Endpoint {
     }
 }
 
-fn answer(stream: TcpStream, status: &dyn Fn(&str) -> u16) -> Option<String> {
-    let mut reader = BufReader::new(stream);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            // The connection ended without a request.
-            return None;
-        }
-        let line = line.trim().to_ascii_lowercase();
-        if line.is_empty() {
-            break;
-        }
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let body = String::from_utf8(body).ok()?;
+fn answer(mut stream: TcpStream, status: &dyn Fn(&str) -> u16) -> Option<String> {
+    let Request { body, .. } = Request::read(&stream)?;
     let status = status(&body);
     let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    reader.get_mut().write_all(answer.as_bytes()).ok()?;
+    stream.write_all(answer.as_bytes()).ok()?;
     Some(body)
+}
+
+/// A request as it came in.
+pub(crate) struct Request {
+    /// Its first line and its headers, in lower case.
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Request {
+    /// Reads the one request of a connection, unless that ends before.
+    pub(crate) fn read(stream: impl Read) -> Option<Self> {
+        let mut reader = BufReader::new(stream);
+        let mut head = String::new();
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).ok()? == 0 {
+                // The connection ended without a request.
+                return None;
+            }
+            let line = line.trim().to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+            head.push_str(&line);
+            head.push('\n');
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        let body = String::from_utf8(body).ok()?;
+        Some(Self { head, body })
+    }
 }
