@@ -6,6 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 VENV := .venv
+E2E_VENV := $(VENV)/e2e
 # In front of the rest: cargo-lambda finds its linker, zig, through the first python3.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
@@ -23,6 +24,11 @@ help: ## List the targets
 .PHONY: test
 test: ## Run every test
 	cargo test --workspace
+
+.PHONY: e2e
+e2e: $(VENV)/.e2e-tools ## Run what holds a running API to its own description (about two minutes)
+	cargo build --locked -p academy-hooks
+	PATH="$(CURDIR)/$(E2E_VENV)/bin:$$PATH" python3 scripts/e2e_api.py target/debug/academy-hooks
 
 .PHONY: bench
 bench: ## Measure what one endpoint that hangs costs the others (about two minutes)
@@ -80,6 +86,11 @@ deploy: $(VENV)/.python-tools ## Build and deploy the stack that samconfig.toml 
 $(VENV)/.python-tools: scripts/requirements.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+$(VENV)/.e2e-tools: scripts/requirements-e2e.txt
+	python3 -m venv $(E2E_VENV)
+	$(E2E_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 # Unoptimised: they run for seconds, and optimising them takes minutes.

@@ -1,0 +1,76 @@
+"""Runs schemathesis against `academy-hooks serve`: every operation of the API's own description, with what
+it allows and what it does not. A server error, or an answer that the description does not have, fails.
+
+usage: e2e_api.py SERVER [schemathesis options]
+"""
+
+import contextlib
+import json
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FIXTURES = ROOT / "events" / "fixtures.json"
+# An academy sees its own, a superadmin everything, and may do what publishers may.
+TOKENS = ["demo-superadmin-token", "demo-academy-token"]
+CHECKS = [
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "ignored_auth",
+    "unsupported_method",
+]
+# The same cases every time: what fails in one run fails in the next.
+BOUNDS = ["--max-examples", "25", "--seed", "20250120", "--request-timeout", "30"]
+
+
+@contextlib.contextmanager
+def serving(binary):
+    """The API's address for as long as the block lasts."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [binary, "serve", "--in-memory", "--addr", address, "--fixtures", str(FIXTURES)]
+    with tempfile.TemporaryFile() as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
+        try:
+            wait_for(f"http://{address}/health", server)
+            yield f"http://{address}"
+        finally:
+            server.terminate()
+
+
+def wait_for(url, server):
+    end = time.monotonic() + 20
+    while time.monotonic() < end and server.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1):
+            return
+        time.sleep(0.05)
+    sys.exit("the server does not answer")
+
+
+def main():
+    binary, *options = sys.argv[1:]
+    failed = False
+    with serving(binary) as api:
+        description = f"{api}/v1/notify/openapi.json"
+        with urllib.request.urlopen(description, timeout=5) as answer:
+            served = json.load(answer)
+        if served != json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8")):
+            sys.exit("the description that is served is not docs/openapi.json: build the server anew")
+        for token in TOKENS:
+            print(f"\nas the holder of {token}", flush=True)
+            command = ["schemathesis", "run", description, "--url", api]
+            command += ["--header", f"Authorization: Token {token}", "--checks", ",".join(CHECKS)]
+            failed |= bool(subprocess.run(command + BOUNDS + options).returncode)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
