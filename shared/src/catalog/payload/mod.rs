@@ -20,7 +20,7 @@ use utoipa::{
 };
 
 pub use path::Path;
-pub use scalars::{Decimal, Free, Id, Name, Related, Time};
+pub use scalars::{Decimal, Free, Id, Key, Name, Related, Time};
 
 pub(crate) use scalars::{Schemas, either, present, related, with_parts};
 pub(crate) use vocabulary::vocabulary;
