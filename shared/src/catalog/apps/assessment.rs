@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::catalog::{
     AcademyIn, CatalogEvent, Fires,
-    parts::{AcademyOrId, UserOrId},
+    parts::{AcademyOrKey, UserOrId},
     payload::{Decimal, Free, Id, PayloadType, Time, related},
 };
 
@@ -79,7 +79,7 @@ pub struct UserAssessmentStatusUpdated {
     /// The language that it is in.
     pub lang: Option<String>,
     /// The academy it is taken at.
-    pub academy: Option<AcademyOrId>,
+    pub academy: Option<AcademyOrKey>,
     /// The assessment.
     pub assessment: Option<AssessmentOrId>,
     /// The user who takes it.

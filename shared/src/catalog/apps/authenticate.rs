@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::catalog::{
     AcademyIn, CatalogEvent, Fires,
-    parts::{AcademyOrId, CityOrName, CohortOrId, CountryOrName, UserOrId},
+    parts::{AcademyOrKey, CityOrName, CohortOrId, CountryOrName, UserOrId},
     payload::{Decimal, Free, Id, Name, PayloadType, Time, related, vocabulary},
 };
 
@@ -128,7 +128,7 @@ pub struct ProfileAcademy {
     /// The e-mail address.
     pub email: Option<String>,
     /// The academy.
-    pub academy: Option<AcademyOrId>,
+    pub academy: Option<AcademyOrKey>,
     /// What the member is at the academy.
     pub role: Option<RoleOrSlug>,
     /// The first name.
@@ -161,7 +161,7 @@ pub struct InviteStatusUpdated {
     /// The user who is invited, once there is one.
     pub user: Option<UserOrId>,
     /// The academy that the invitation is to.
-    pub academy: Option<AcademyOrId>,
+    pub academy: Option<AcademyOrKey>,
     /// The syllabus that it is to.
     pub syllabus: Option<Free>,
     /// The cohort that it is to.

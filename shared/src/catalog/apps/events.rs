@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::catalog::{
     AcademyIn, CatalogEvent, Fill, Fires,
-    parts::{AcademyOrId, CityOrName, UserOrId},
+    parts::{AcademyOrKey, CityOrName, UserOrId},
     payload::{Free, Id, Key, PayloadType, Time, related, vocabulary},
 };
 
@@ -320,7 +320,7 @@ pub struct RescheduledEvent {
     /// Where it takes place.
     pub venue: Option<VenueOrKey>,
     /// The academy that it is of.
-    pub academy: Option<AcademyOrId>,
+    pub academy: Option<AcademyOrKey>,
     /// Whether it is kept on Eventbrite as well.
     pub sync_with_eventbrite: Option<bool>,
     /// How far that is, such as `PENDING`.
@@ -383,7 +383,7 @@ pub struct EventStatusUpdated {
     /// Where it takes place.
     pub venue: Option<VenueOrKey>,
     /// The academy that it is of.
-    pub academy: Option<AcademyOrId>,
+    pub academy: Option<AcademyOrKey>,
     /// Whether it is kept on Eventbrite as well.
     pub sync_with_eventbrite: Option<bool>,
     /// How far that is, such as `PENDING`.
@@ -485,7 +485,7 @@ pub struct Event {
     /// Where it takes place.
     pub venue: Option<VenueOrKey>,
     /// The academy that it is of.
-    pub academy: Option<AcademyOrId>,
+    pub academy: Option<AcademyOrKey>,
     /// Whether it is kept on Eventbrite as well.
     pub sync_with_eventbrite: Option<bool>,
     /// How far that is, such as `PENDING`.

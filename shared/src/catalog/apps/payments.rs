@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::catalog::{
     AcademyIn, CatalogEvent, Fires,
-    parts::{AcademyOrId, CohortOrId, UserOrId},
+    parts::{AcademyOrKey, CohortOrId, UserOrId},
     payload::{Decimal, Free, Id, PayloadType, Time, related, vocabulary},
 };
 
@@ -316,7 +316,7 @@ pub struct PlanFinancingCreated {
     /// The user who pays.
     pub user: Option<UserOrId>,
     /// The academy.
-    pub academy: Option<AcademyOrId>,
+    pub academy: Option<AcademyOrKey>,
     /// The cohort that it is for.
     pub selected_cohort: Option<CohortOrId>,
     /// The cohorts that it gives a choice of.
@@ -375,7 +375,7 @@ pub struct PlanFinancingRevoked {
     /// The user who pays.
     pub user: Option<UserOrId>,
     /// The academy.
-    pub academy: Option<AcademyOrId>,
+    pub academy: Option<AcademyOrKey>,
     /// The cohort that it is for.
     pub selected_cohort: Option<CohortOrId>,
     /// The cohorts that it gives a choice of.
@@ -434,7 +434,7 @@ pub struct SubscriptionCreated {
     /// The user who pays.
     pub user: Option<UserOrId>,
     /// The academy.
-    pub academy: Option<AcademyOrId>,
+    pub academy: Option<AcademyOrKey>,
     /// The cohort that it is for.
     pub selected_cohort: Option<CohortOrId>,
     /// The cohorts that it gives a choice of.
@@ -485,7 +485,7 @@ pub struct SubscriptionRevoked {
     /// The user who pays.
     pub user: Option<UserOrId>,
     /// The academy.
-    pub academy: Option<AcademyOrId>,
+    pub academy: Option<AcademyOrKey>,
     /// The cohort that it is for.
     pub selected_cohort: Option<CohortOrId>,
     /// The cohorts that it gives a choice of.

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::catalog::{
     AcademyIn, CatalogEvent, Fires,
-    parts::AcademyOrId,
+    parts::AcademyOrKey,
     payload::{Decimal, Free, Id, PayloadType, Time},
 };
 
@@ -73,7 +73,7 @@ pub struct AssetStatusUpdated {
     /// The language that it is in.
     pub lang: Option<String>,
     /// The academy that it is of.
-    pub academy: Option<AcademyOrId>,
+    pub academy: Option<AcademyOrKey>,
     /// What it is about, among the platform's categories.
     pub category: Option<Free>,
     /// What kind of asset it is, such as `PROJECT`.

@@ -209,7 +209,14 @@ impl<'de> Deserialize<'de> for Free {
 impl PartialSchema for Free {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
-            .schema_type(SchemaType::AnyValue)
+            // Not null: that is one of the two that an optional field is.
+            .schema_type(SchemaType::from_iter([
+                Type::Object,
+                Type::Array,
+                Type::String,
+                Type::Number,
+                Type::Boolean,
+            ]))
             .description(Some("Any JSON."))
             .into()
     }

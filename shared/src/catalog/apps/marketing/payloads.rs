@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    parts::{AcademyOrId, CityOrName, CountryOrName, UserOrId},
+    parts::{AcademyOrKey, CityOrName, CountryOrName, UserOrId},
     payload::{Decimal, Free, Id, Key, Time, present, vocabulary},
 };
 
@@ -98,7 +98,7 @@ pub struct FormEntry {
     /// How the person feels about it, such as `GOOD`.
     pub sentiment: Option<String>,
     /// The academy that the lead is of.
-    pub academy: Option<AcademyOrId>,
+    pub academy: Option<AcademyOrKey>,
     /// The app that the lead came from.
     pub lead_generation_app: Option<Free>,
     /// The user that the person is; null while there is none.
