@@ -230,12 +230,12 @@ impl Fires {
                 Some(_) => changed(field, before, after),
             },
             Self::SetOrChanged(field) => {
-                Ok(after.value(field) != Value::Null && changed(field, before, after)?)
+                Ok(changed(field, before, after)? && after.value(field) != Value::Null)
             }
             Self::Became(field, values) => {
                 let value = after.value(field);
                 let is_one = value.as_str().is_some_and(|value| values.contains(&value));
-                Ok(is_one && changed(field, before, after)?)
+                Ok(changed(field, before, after)? && is_one)
             }
         }
     }

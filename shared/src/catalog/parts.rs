@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::payload::{Free, Id, Name, Time, related};
+use super::payload::{Free, Id, Key, Name, Time, related};
 
 /// A person, as far as the event tells.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
@@ -24,7 +24,7 @@ pub struct User {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct Academy {
     /// The academy's number.
-    pub id: Id,
+    pub id: Option<Id>,
     /// Its short name.
     pub slug: Option<String>,
     /// Its name.
@@ -81,7 +81,7 @@ pub struct Cohort {
     /// How far it is: a cohort's stage, such as `STARTED`.
     pub stage: Option<String>,
     /// The academy it is at.
-    pub academy: Option<AcademyOrId>,
+    pub academy: Option<AcademyOrKey>,
     /// Whether it is open to students of other academies.
     pub available_as_saas: Option<bool>,
     /// Links that its students are shown.
@@ -98,8 +98,8 @@ related! {
 }
 
 related! {
-    /// An academy, or its number alone.
-    AcademyOrId = Id | Academy
+    /// An academy, or its number or short name alone.
+    AcademyOrKey = Key | Academy
 }
 
 related! {

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::catalog::{
     AcademyIn, CatalogEvent, Fires,
-    parts::{AcademyOrId, CohortOrId, UserOrId},
+    parts::{AcademyOrKey, CohortOrId, UserOrId},
     payload::{Free, Id, PayloadType, Time, present, vocabulary},
 };
 
@@ -197,7 +197,7 @@ pub struct CohortStageUpdated {
     /// The syllabus that it follows.
     pub syllabus_version: Option<SyllabusVersion>,
     /// The academy it is at.
-    pub academy: Option<AcademyOrId>,
+    pub academy: Option<AcademyOrKey>,
     /// How far it is now.
     pub stage: CohortStage,
     /// Whether it is hidden before it starts.

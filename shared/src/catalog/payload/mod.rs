@@ -5,6 +5,7 @@
 //! have is cut out of its text. The text itself is never written anew: what stays keeps its order and
 //! its spelling, so that a payload with nothing to cut is delivered byte for byte as it was published.
 
+mod objects;
 mod path;
 mod prune;
 mod scalars;
@@ -20,7 +21,7 @@ use utoipa::{
 };
 
 pub use path::Path;
-pub use scalars::{Decimal, Free, Id, Name, Related, Schemas, Time};
+pub use scalars::{Decimal, Free, Id, Key, Name, Related, Schemas, Time};
 
 pub(crate) use scalars::{either, present, related, with_parts};
 pub(crate) use vocabulary::vocabulary;
@@ -100,12 +101,13 @@ impl PayloadType {
         (self.schema)()
     }
 
-    /// The schemas that the type's refers to, directly or not, by name.
+    /// The schemas that the type's refers to, directly or not, by name. Each is there once, unless two
+    /// types have the same name, which the tests forbid.
     pub(super) fn parts(self) -> Schemas {
         let mut parts = Schemas::new();
         (self.parts)(&mut parts);
         parts.sort_by(|(a, _), (b, _)| a.cmp(b));
-        parts.dedup_by(|(a, _), (b, _)| a == b);
+        parts.dedup();
         parts
     }
 }
@@ -114,7 +116,8 @@ fn read<T: DeserializeOwned>(json: &str) -> Result<Vec<Path>, Mistake> {
     let mut ignored = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let mut json = serde_json::Deserializer::from_str(json);
-    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let objects = objects::Objects(&mut json);
+    let tracked = serde_path_to_error::Deserializer::new(objects, &mut track);
     let mut ignore = |path: serde_ignored::Path<'_>| ignored.push(Path::from(&path));
     let read = T::deserialize(serde_ignored::Deserializer::new(tracked, &mut ignore));
     match read {
@@ -148,6 +151,8 @@ fn mistake(path: Path, error: &serde_json::Error) -> Mistake {
         }
     } else if text.starts_with("recursion limit exceeded") {
         "This is nested too deeply.".to_owned()
+    } else if text.starts_with("number out of range") {
+        "This number is too large.".to_owned()
     } else {
         "This is no valid JSON.".to_owned()
     };

@@ -47,7 +47,7 @@ fn write(json: &RawValue, cut: &Cut<'_>, text: &mut String) -> serde_json::Resul
             }
             write(value, cut.unwrap_or(&Cut::default()), text)
         })?;
-    } else {
+    } else if json.get().starts_with('[') {
         let elements: Vec<&RawValue> = serde_json::from_str(json.get())?;
         let kept = elements.into_iter().enumerate();
         let kept = kept.map(|(index, value)| (value, cut.below.get(&Step::Element(index))));
@@ -57,6 +57,9 @@ fn write(json: &RawValue, cut: &Cut<'_>, text: &mut String) -> serde_json::Resul
             kept.filter(|(_, cut)| self::kept(*cut)),
             |text, (value, cut)| write(value, cut.unwrap_or(&Cut::default()), text),
         )?;
+    } else {
+        // What was to be cut out of stood under the same name before this: only the last one is kept.
+        text.push_str(json.get());
     }
     Ok(())
 }

@@ -213,7 +213,14 @@ impl<'de> Deserialize<'de> for Free {
 impl PartialSchema for Free {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
-            .schema_type(SchemaType::AnyValue)
+            // Not null: that is one of the two that an optional field is.
+            .schema_type(SchemaType::from_iter([
+                Type::Object,
+                Type::Array,
+                Type::String,
+                Type::Number,
+                Type::Boolean,
+            ]))
             .description(Some("Any JSON."))
             .into()
     }
@@ -225,6 +232,51 @@ impl ToSchema for Free {}
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct Name(pub String);
+
+/// What a record is found by: its number, or a text such as its name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// Its number.
+    Number(u64),
+    /// A text.
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberOrText;
+        impl Visitor<'_> for NumberOrText {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number or text that a record is found by")
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Key, E> {
+                Ok(Key::Number(number))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Key, E> {
+                Ok(Key::Text(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(NumberOrText)
+    }
+}
+
+impl PartialSchema for Key {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::Integer, Type::String]))
+            .minimum(Some(0))
+            .description(Some(
+                "What a record is found by: its number, or a text such as its name.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for Key {}
 
 /// Reads a value that must be there, but may be `null`: a plain `Option` may also be left out. For a
 /// field's `deserialize_with`.
@@ -239,7 +291,7 @@ where
 /// A record within another: its number or name alone, or the record itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Related<K, T> {
-    /// What it is found by: an [`Id`] or a text.
+    /// What it is found by: an [`Id`], a [`Name`] or a [`Key`].
     Key(K),
     /// The record.
     Whole(T),
