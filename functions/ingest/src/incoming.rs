@@ -249,20 +249,26 @@ mod tests {
 
     use super::*;
 
+    fn read(text: &str) -> Result<Submission, ApiError> {
+        EventFields::read(text, IdSpace::events_of("platform"))
+    }
+
     fn mistakes(text: &str) -> Value {
-        Incoming::read(text).unwrap_err().body()
+        read(text).unwrap_err().body()
     }
 
     #[test]
     fn the_payload_keeps_every_byte() {
-        let text = r#"{"id": 7, "payload": {"a" : 1.50, "a":2}, "academy": 4, "event": " cohort_user.added "}"#;
-        let incoming = Incoming::read(text).unwrap();
-        assert_eq!(incoming.payload.get(), r#"{"a" : 1.50, "a":2}"#);
+        let text = r#"{"id": 7, "payload": {"id" : 1, "role":"\u00e9"}, "academy": 4, "event": " cohort_user.added "}"#;
+        let submission = read(text).unwrap();
+        assert_eq!(submission.id.as_deref(), Some("7"));
+        let [incoming] = submission.events.as_slice() else {
+            unreachable!("an event is one")
+        };
+        assert_eq!(incoming.payload.get(), r#"{"id" : 1, "role":"\u00e9"}"#);
         assert_eq!(incoming.academy, Some(AcademyRef::Id(4)));
-        assert_eq!(
-            (incoming.event.name, incoming.id.as_deref()),
-            ("cohort_user.added", Some("7"))
-        );
+        assert_eq!(incoming.event.name, "cohort_user.added");
+        assert!(incoming.dropped.is_empty());
     }
 
     #[rstest]
@@ -298,10 +304,12 @@ mod tests {
     #[test]
     fn the_largest_payload_is_256_kib() {
         let event = |bytes: usize| {
-            let payload = "x".repeat(bytes - 2);
-            format!(r#"{{"event":"cohort_user.added","academy":null,"payload":"{payload}"}}"#)
+            let role = "x".repeat(bytes - r#"{"id":1,"role":""}"#.len());
+            format!(
+                r#"{{"event":"cohort_user.added","academy":null,"payload":{{"id":1,"role":"{role}"}}}}"#
+            )
         };
-        assert!(Incoming::read(&event(MAX_PAYLOAD_BYTES)).is_ok());
+        assert!(read(&event(MAX_PAYLOAD_BYTES)).is_ok());
         assert_eq!(mistakes(&event(MAX_PAYLOAD_BYTES + 1))["status_code"], 413);
     }
 }

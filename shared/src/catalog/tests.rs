@@ -338,7 +338,10 @@ fn events_happen_at_the_record_s_academy() {
         ("a student is added to a cohort", slug()),
         ("an assessment is given to a user", slug()),
         ("an assessment is given to a user of no academy", None),
-        ("an assignment is created, with both of its statuses", slug()),
+        (
+            "an assignment is created, with both of its statuses",
+            slug(),
+        ),
         ("an assignment is created in no cohort", None),
         ("an assignment is created in a cohort of no academy", None),
         ("an assignment of no cohort is delivered", None),
@@ -433,7 +436,8 @@ fn a_change_s_payload_is_what_the_event_has_of_the_record() {
 fn every_example_is_held_as_it_is() {
     for event in events() {
         let name = event.name;
-        let payload = hold(event, event.example()).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+        let payload =
+            hold(event, event.example()).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
         assert_eq!(payload.dropped, [""; 0], "{name}");
         assert_eq!(payload.json.get(), event.example(), "{name}");
     }
@@ -542,7 +546,9 @@ fn leaving_a_field_out_is_a_mistake_exactly_if_the_schema_requires_it() {
             let place = format!("{}: {}", event.name, written(&way));
             if is_required(&schema, &way) {
                 required += 1;
-                let wrong = held.err().unwrap_or_else(|| panic!("{place} is not missed"));
+                let wrong = held
+                    .err()
+                    .unwrap_or_else(|| panic!("{place} is not missed"));
                 assert_eq!(wrong.path.to_string(), written(&way), "{place}");
                 assert_eq!(wrong.message, "This field is required.", "{place}");
             } else if let Err(wrong) = held {
@@ -561,8 +567,8 @@ fn every_schema_is_one_and_its_example_is_valid() {
         let wrong = jsonschema::draft202012::meta::validate(&schema).err();
         assert!(wrong.is_none(), "{name}: {wrong:?}");
         // This also looks up every reference.
-        let validator = jsonschema::draft202012::new(&schema)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let validator =
+            jsonschema::draft202012::new(&schema).unwrap_or_else(|error| panic!("{name}: {error}"));
         let wrong: Vec<_> = validator
             .iter_errors(&parsed(event.example()))
             .map(|error| format!("{}: {error}", error.instance_path()))
@@ -662,7 +668,11 @@ fn every_token_is_left_out_and_named_and_nothing_else() {
         assert_eq!(dropped, tokens, "{name}");
         assert_eq!(dropped.len(), payload.dropped.len(), "{name}: named twice");
         // To the letter: order and the spelling of numbers as well.
-        assert_eq!(compact(payload.json.get()), compact(event.example()), "{name}");
+        assert_eq!(
+            compact(payload.json.get()),
+            compact(event.example()),
+            "{name}"
+        );
     }
 }
 
@@ -719,7 +729,9 @@ fn what_an_event_does_not_have_is_left_out_and_named() {
     );
     // However much it is, few are named, and each of them with few characters.
     let long = "n".repeat(1000);
-    let many: Vec<_> = (0..1000).map(|number| format!(r#""{number}{long}":0"#)).collect();
+    let many: Vec<_> = (0..1000)
+        .map(|number| format!(r#""{number}{long}":0"#))
+        .collect();
     let payload = hold(created, &format!(r#"{{"id":1,{}}}"#, many.join(","))).expect("a payload");
     assert_eq!(payload.json.get(), r#"{"id":1}"#);
     assert_eq!(payload.dropped.len(), 100);
@@ -856,7 +868,11 @@ fn a_payload_and_what_is_in_it_are_objects_where_they_are_records() {
     for event in events() {
         for list in lists {
             let wrong = hold(event, list).expect_err(event.name);
-            assert_eq!(wrong.message, "Expected an object, got a list.", "{}", event.name);
+            assert_eq!(
+                wrong.message, "Expected an object, got a list.",
+                "{}",
+                event.name
+            );
         }
     }
     // A list with everything that an object has, in its order, is still none.
@@ -864,7 +880,10 @@ fn a_payload_and_what_is_in_it_are_objects_where_they_are_records() {
     for list in ["[]", "[null]", "[null, 8]"] {
         let json = format!(r#"{{"id": 1, "status": "SENT", "summary": {list}}}"#);
         let wrong = hold(assessment, &json).expect_err(list);
-        assert_eq!(wrong.to_string(), "summary: Expected an object, got a list.");
+        assert_eq!(
+            wrong.to_string(),
+            "summary: Expected an object, got a list."
+        );
     }
 }
 
@@ -891,7 +910,10 @@ fn no_mistake_repeats_what_is_in_the_payload() {
                     let text = format!("{wrong} {wrong:?}");
                     assert!(!text.contains("s3cr3t"), "{}: {text}", event.name);
                     assert!(!text.contains("7654321"), "{}: {text}", event.name);
-                    assert!(text.contains("Expected ") || text.contains("required"), "{text}");
+                    assert!(
+                        text.contains("Expected ") || text.contains("required"),
+                        "{text}"
+                    );
                 }
             }
         }
@@ -926,9 +948,14 @@ fn a_field_that_is_given_twice_is_a_mistake() {
     for event in events() {
         let example = parsed(event.example());
         for (name, value) in example.as_object().expect("an object") {
-            let twice = event.example().replacen('{', &format!("{{{}: {value},", json!(name)), 1);
+            let twice = event
+                .example()
+                .replacen('{', &format!("{{{}: {value},", json!(name)), 1);
             let wrong = hold(event, &twice).expect_err(event.name);
-            assert_eq!(wrong.to_string(), format!("{name}: This field is given twice."));
+            assert_eq!(
+                wrong.to_string(),
+                format!("{name}: This field is given twice.")
+            );
         }
     }
 }

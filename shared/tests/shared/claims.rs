@@ -3,17 +3,20 @@
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use shared::{
-    model::Accepted,
-    store::{Claim, Claims},
+    model::{Accepted, AcceptedEvent},
+    store::{Claim, Claims, IdSpace},
 };
 
 use super::tables::{EVENT, Tables, start};
 
-const PUBLISHER: &str = "platform";
+fn ids() -> IdSpace {
+    IdSpace::events_of("platform")
+}
+
 const ID: &str = "assignment-456-created";
 
 async fn claim(claims: &Claims, now: Timestamp) -> Claim {
-    claims.claim(PUBLISHER, ID, now).await.unwrap()
+    claims.claim(&ids(), ID, now).await.unwrap()
 }
 
 async fn granted(claims: &Claims, now: Timestamp) -> i64 {
@@ -26,8 +29,11 @@ async fn granted(claims: &Claims, now: Timestamp) -> i64 {
 fn accepted() -> Accepted {
     Accepted {
         id: ID.to_owned(),
-        event: EVENT.to_owned(),
-        deliveries: 3,
+        events: vec![AcceptedEvent {
+            event: EVENT.to_owned(),
+            deliveries: 3,
+            dropped: vec!["user.token".to_owned()],
+        }],
     }
 }
 
@@ -47,13 +53,19 @@ async fn of_many_requests_at_the_same_time_one_is_granted_the_id() {
 }
 
 #[tokio::test]
-async fn an_id_belongs_to_its_publisher() {
+async fn an_id_belongs_to_its_publisher_and_what_it_publishes() {
     let tables = Tables::new().await;
     let claims = &tables.stores.claims;
     granted(claims, start()).await;
-    let of_other = claims.claim("another", ID, start()).await.unwrap();
-    assert!(matches!(of_other, Claim::Granted { .. }));
-    let other_id = claims.claim(PUBLISHER, "another", start()).await.unwrap();
+    for others in [
+        IdSpace::events_of("another"),
+        IdSpace::changes_of("platform"),
+        IdSpace::of_bus("platform"),
+    ] {
+        let of_other = claims.claim(&others, ID, start()).await.unwrap();
+        assert!(matches!(of_other, Claim::Granted { .. }), "{others:?}");
+    }
+    let other_id = claims.claim(&ids(), "another", start()).await.unwrap();
     assert!(matches!(other_id, Claim::Granted { .. }));
 }
 
@@ -62,10 +74,10 @@ async fn a_settled_id_is_answered_as_the_first_time_for_24_hours() {
     let tables = Tables::new().await;
     let claims = &tables.stores.claims;
     let lease = granted(claims, start()).await;
-    let settled = claims.settle(PUBLISHER, &accepted(), lease).await;
+    let settled = claims.settle(&ids(), &accepted(), lease).await;
     assert!(settled.unwrap());
     // What is settled is not given back, not even by the one who has settled it.
-    claims.release(PUBLISHER, ID, lease).await.unwrap();
+    claims.release(&ids(), ID, lease).await.unwrap();
 
     let day = 24 * 60 * 60 * 1_000;
     for millis in [0, 29_999, 30_000, day - 1_000, day - 1] {
@@ -81,7 +93,7 @@ async fn a_released_id_can_be_claimed_again_at_once() {
     let tables = Tables::new().await;
     let claims = &tables.stores.claims;
     let lease = granted(claims, start()).await;
-    claims.release(PUBLISHER, ID, lease).await.unwrap();
+    claims.release(&ids(), ID, lease).await.unwrap();
     granted(claims, later(1)).await;
 }
 
@@ -102,9 +114,9 @@ async fn who_comes_back_too_late_settles_nothing() {
     let first = granted(claims, start()).await;
     let second = granted(claims, later(30_000)).await;
     let accepted = accepted();
-    assert!(!claims.settle(PUBLISHER, &accepted, first).await.unwrap());
-    claims.release(PUBLISHER, ID, second).await.unwrap();
-    assert!(!claims.settle(PUBLISHER, &accepted, first).await.unwrap());
+    assert!(!claims.settle(&ids(), &accepted, first).await.unwrap());
+    claims.release(&ids(), ID, second).await.unwrap();
+    assert!(!claims.settle(&ids(), &accepted, first).await.unwrap());
     // Nothing is left of it that would stand in the way of the next.
     granted(claims, later(30_001)).await;
 }
@@ -115,9 +127,9 @@ async fn who_comes_back_too_late_releases_nothing() {
     let claims = &tables.stores.claims;
     let first = granted(claims, start()).await;
     let second = granted(claims, later(30_000)).await;
-    claims.release(PUBLISHER, ID, first).await.unwrap();
+    claims.release(&ids(), ID, first).await.unwrap();
     assert_eq!(claim(claims, later(31_000)).await, Claim::InProgress);
-    claims.release(PUBLISHER, ID, second).await.unwrap();
-    claims.release(PUBLISHER, ID, second).await.unwrap();
+    claims.release(&ids(), ID, second).await.unwrap();
+    claims.release(&ids(), ID, second).await.unwrap();
     granted(claims, later(31_000)).await;
 }

@@ -1,7 +1,7 @@
 //! The apps, each with its events.
 //!
 //! A new event is a row in its app's file, where it sorts, with a type, an example and changes that
-//! are it and are not. `docs/EVENTS.md` says how, step by step.
+//! are it and are not. `docs/ADDING-AN-EVENT.md` says how, step by step.
 
 pub mod admissions;
 pub mod assessment;

@@ -1,159 +1,23 @@
-//! The function over HTTP, on the embedded tables and queue: what is accepted, and what is then in
-//! the queue.
-
-#![expect(
-    clippy::unwrap_used,
-    reason = "what the tests share fails the test that called it"
-)]
+//! `POST event`.
 
 use std::{collections::BTreeSet, time::Duration};
 
-use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use axum::http::Method;
-use ingest::Ingest;
 use serde_json::{Value, json};
 use shared::{
-    model::{
-        DeliveryJob, Hook, HookId, HookStats, QueueMessage, Scope, Subscription, Target, User,
-    },
-    queue::Queue,
-    store::{Claim, StoredState},
+    model::User,
+    store::{Claim, IdSpace},
 };
-use testing::{Api, DOWNTOWN, MIAMI, PLATFORM, ROOT, STUDENT, World, user};
+use testing::{DOWNTOWN, MIAMI, PLATFORM, ROOT, STUDENT, user};
 
-const ADDED: &str = "cohort_user.added";
-const LEAD: &str = "form_entry.added";
-
-struct Function {
-    world: World,
-    queue_url: String,
-    /// As the publisher calls it.
-    api: Api,
-}
-
-impl Function {
-    async fn start() -> Self {
-        let world = World::start().await;
-        let queue = world.aws.sqs().create_queue().queue_name("deliveries");
-        let queue_url = queue.send().await.unwrap().queue_url.unwrap();
-        let api = Self::over(&world, queue_url.clone());
-        Self {
-            world,
-            queue_url,
-            api,
-        }
-    }
-
-    fn over(world: &World, queue_url: String) -> Api {
-        let queue = Queue::new(world.aws.sqs(), queue_url);
-        Api::new(ingest::service(Ingest::new(world.stores.clone(), queue))).of(PLATFORM)
-    }
-
-    /// The function with a queue that takes nothing.
-    fn without_queue(&self) -> Api {
-        Self::over(&self.world, self.queue_url.replace("deliveries", "gone"))
-    }
-
-    async fn hook(&self, id: u64, owner: &str, event: &str) {
-        self.hooks([(id, owner, event)]).await;
-    }
-
-    async fn hooks(&self, hooks: impl IntoIterator<Item = (u64, &str, &str)>) {
-        let now = "2025-01-15T10:30:00Z".parse().unwrap();
-        let stored: Vec<_> = hooks
-            .into_iter()
-            .map(|(id, owner, event)| {
-                let hook = Hook {
-                    id: HookId::new(id).unwrap(),
-                    scope: Scope::of_owner(owner, owner == ROOT),
-                    owner: owner.to_owned(),
-                    subscription: Subscription {
-                        event: event.to_owned(),
-                        target: Target::parse("https://a.com/x").unwrap(),
-                        service_id: None,
-                    },
-                    created_at: now,
-                    updated_at: now,
-                };
-                let state = StoredState::new(&hook, HookStats::default(), None);
-                (hook, state)
-            })
-            .collect();
-        self.world.stores.hooks.import(&stored).await.unwrap();
-    }
-
-    async fn publish(&self, body: &Value) -> testing::Answer {
-        self.api.post("event", body).await
-    }
-
-    /// Takes everything out of the queue.
-    async fn jobs(&self) -> Vec<DeliveryJob> {
-        let sqs = self.world.aws.sqs();
-        let mut jobs = Vec::new();
-        loop {
-            let request = sqs.receive_message().queue_url(&self.queue_url);
-            let request = request
-                .max_number_of_messages(10)
-                .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId);
-            let received = request.send().await.unwrap();
-            let messages = received.messages.unwrap_or_default();
-            if messages.is_empty() {
-                return jobs;
-            }
-            for message in messages {
-                let group = message.attributes.unwrap_or_default();
-                let group = group[&MessageSystemAttributeName::MessageGroupId].clone();
-                match QueueMessage::decode(&message.body.unwrap()).unwrap() {
-                    QueueMessage::Delivery(job) => {
-                        assert_eq!(group, job.hook.id.to_string());
-                        jobs.push(job);
-                    }
-                    QueueMessage::DeadLetter(_) => unreachable!("nothing fails here"),
-                }
-            }
-        }
-    }
-
-    /// Waits for the first job in the queue.
-    async fn something_queued(&self) {
-        let count = QueueAttributeName::ApproximateNumberOfMessages;
-        let sqs = self.world.aws.sqs();
-        loop {
-            let request = sqs.get_queue_attributes().queue_url(&self.queue_url);
-            let answer = request.attribute_names(count.clone()).send().await;
-            if answer.unwrap().attributes.unwrap()[&count] != "0" {
-                return;
-            }
-        }
-    }
-
-    /// The hooks in the queue, ascending.
-    async fn queued(&self) -> Vec<u64> {
-        let mut ids: Vec<_> = self
-            .jobs()
-            .await
-            .iter()
-            .map(|job| job.hook.id.get())
-            .collect();
-        ids.sort_unstable();
-        ids
-    }
-}
-
-fn event(name: &str, academy: impl Into<Value>) -> Value {
-    json!({"event": name, "academy": academy.into(), "payload": {"id": 1}})
-}
-
-fn event_with_id(id: &str) -> Value {
-    json!({"event": ADDED, "academy": DOWNTOWN, "payload": {"id": 1}, "id": id})
-}
+use crate::{ADDED, Function, LEAD, event, event_with_id};
 
 #[tokio::test]
 async fn an_event_becomes_one_job_for_each_hook_with_the_payloads_own_bytes() {
     let function = Function::start().await;
     function.hook(3, DOWNTOWN, ADDED).await;
-    let payload =
-        "{ \"price\": 299.00,\t\"a\":1, \"a\":2, \"big\":12345678901234567890,\"u\":\"\\u00e9é\" }";
+    let payload = "{ \"watching\" : false,\t\"id\":12345678901234567890, \
+                   \"history_log\": {\"big\": 1.50, \"a\":1, \"a\":2},\"role\":\"\\u00e9é\" }";
     let body = format!(
         r#" {{"payload":{payload}, "academy":"downtown-campus", "event":"{ADDED}", "id":"e-1"}} "#
     );
@@ -180,6 +44,70 @@ async fn an_event_becomes_one_job_for_each_hook_with_the_payloads_own_bytes() {
         (Some(DOWNTOWN), DOWNTOWN)
     );
     assert_eq!(job.not_before, job.accepted_at);
+}
+
+#[tokio::test]
+async fn what_the_event_does_not_have_is_left_out_and_named() {
+    let function = Function::start().await;
+    function
+        .hook(1, DOWNTOWN, "planfinancing.planfinancing_created")
+        .await;
+    let payload = r#"{"zebra": 1, "monthly_price": 299.00, "id": 334, "user": {"token": "t", "id": 7},
+        "plans": [{"id": 1, "secret": "s"}, {"secret": "s", "id": 2.0e0}]}"#;
+    let body = |payload: &str| {
+        format!(
+            r#"{{"event": "planfinancing.planfinancing_created", "academy": 1, "id": "p-1", "payload": {payload}}}"#
+        )
+    };
+    let post = async |body: String| function.api.call(Method::POST, "event", body).await;
+    let refused = post(body(payload)).await.expect(400);
+    assert_eq!(
+        refused["payload.plans[1].id"],
+        json!(["Expected a record's number, got a decimal number."])
+    );
+    assert_eq!(
+        refused["detail"],
+        "payload.plans[1].id: Expected a record's number, got a decimal number."
+    );
+
+    let accepted = post(body(&payload.replace("2.0e0", "2"))).await.expect(202);
+    let wanted = json!({
+        "id": "p-1", "event": "planfinancing.planfinancing_created", "deliveries": 1,
+        "dropped": ["zebra", "user.token", "plans[].secret"],
+    });
+    assert_eq!(accepted, wanted);
+    let delivered = &function.jobs().await[0].payload;
+    assert_eq!(
+        delivered.get(),
+        r#"{"monthly_price":299.00,"id":334,"user":{"id":7},"plans":[{"id":1},{"id":2}]}"#
+    );
+    // The first answer, again, names them again.
+    assert_eq!(
+        post(body(payload).replace("2.0e0", "2")).await.expect(202),
+        wanted
+    );
+}
+
+#[tokio::test]
+async fn a_payload_is_of_its_event_or_refused() {
+    let function = Function::start().await;
+    for (payload, path) in [
+        (json!({}), "payload.id"),
+        (json!([]), "payload"),
+        (json!("text"), "payload"),
+        (json!({"id": "7"}), "payload.id"),
+        (
+            json!({"id": 7, "user": {"first_name": "Jane"}}),
+            "payload.user.id",
+        ),
+        (json!({"hook": {"id": 1}, "data": {"id": 7}}), "payload.id"),
+    ] {
+        let event = json!({"event": ADDED, "academy": null, "payload": payload});
+        let refused = function.publish(&event).await.expect(400);
+        assert!(refused[path].is_array(), "{payload}: {refused}");
+        let many = function.publish(&json!([event])).await.expect(202);
+        assert_eq!(many[0], refused);
+    }
 }
 
 #[tokio::test]
@@ -329,19 +257,19 @@ async fn what_is_wrong_with_a_single_event_is_its_answer() {
             "validation-error",
         ),
         (
-            json!({"event": ADDED, "academy": null, "payload": 1, "id": "i".repeat(65)}),
+            json!({"event": ADDED, "academy": null, "payload": {"id": 1}, "id": "i".repeat(65)}),
             400,
             "validation-error",
         ),
         (
-            json!({"event": ADDED, "academy": null, "payload": "x".repeat(256 * 1024)}),
+            json!({"event": ADDED, "academy": null, "payload": {"id": 1, "role": "x".repeat(256 * 1024)}}),
             413,
             "payload-too-large",
         ),
     ] {
         assert_eq!(function.publish(&body).await.expect(status)["slug"], slug);
     }
-    let list = json!([{"event": ADDED, "academy": null, "payload": "x".repeat(256 * 1024)}]);
+    let list = json!([{"event": ADDED, "academy": null, "payload": {"id": 1, "role": "x".repeat(256 * 1024)}}]);
     assert_eq!(
         function.publish(&list).await.expect(202)[0]["status_code"],
         413
@@ -369,7 +297,7 @@ async fn an_id_is_published_once_and_answered_as_the_first_time() {
     let first = function.publish(&event_with_id("e-1")).await.expect(202);
     function.hook(2, DOWNTOWN, ADDED).await;
     // The same id is the same event, whatever else is said of it.
-    let again = json!({"event": LEAD, "academy": null, "payload": [], "id": "e-1"});
+    let again = json!({"event": LEAD, "academy": null, "payload": {"id": 9}, "id": "e-1"});
     assert_eq!(function.publish(&again).await.expect(202), first);
     assert_eq!(function.queued().await, [1]);
     // Another publisher's is another event.
@@ -381,7 +309,7 @@ async fn an_id_is_published_once_and_answered_as_the_first_time() {
         .expect(202);
     assert_eq!(others["deliveries"], 2);
     // A bad event takes no id.
-    let bad = json!({"event": "x.y", "academy": null, "payload": 1, "id": "e-2"});
+    let bad = json!({"event": ADDED, "academy": null, "payload": {}, "id": "e-2"});
     function.publish(&bad).await.expect(400);
     function.jobs().await;
     let list = json!([
@@ -411,7 +339,7 @@ async fn an_id_that_is_being_published_is_told_to_come_again() {
     let function = Function::start().await;
     let claims = &function.world.stores.claims;
     let claimed = claims
-        .claim(PLATFORM, "e-1", shared::clock::now())
+        .claim(&IdSpace::events_of(PLATFORM), "e-1", shared::clock::now())
         .await
         .unwrap();
     assert!(matches!(claimed, Claim::Granted { .. }));
@@ -425,7 +353,10 @@ async fn an_id_that_is_being_published_is_told_to_come_again() {
     assert_eq!(function.queued().await, [1]);
     // When the lease has run out, whoever held it is taken for dead.
     let later = shared::clock::now() + Duration::from_secs(31);
-    let taken = claims.claim(PLATFORM, "e-1", later).await.unwrap();
+    let taken = claims
+        .claim(&IdSpace::events_of(PLATFORM), "e-1", later)
+        .await
+        .unwrap();
     assert!(matches!(taken, Claim::Granted { .. }));
 }
 
@@ -501,7 +432,7 @@ async fn a_thousand_hooks_get_a_job_each() {
     function
         .hooks((1..=1_000).map(|id| (id, DOWNTOWN, ADDED)))
         .await;
-    let large = json!({"event": ADDED, "academy": DOWNTOWN, "payload": "x".repeat(20_000)});
+    let large = json!({"event": ADDED, "academy": DOWNTOWN, "payload": {"id": 1, "role": "x".repeat(20_000)}});
     assert_eq!(
         function.publish(&large).await.expect(202)["deliveries"],
         1_000
