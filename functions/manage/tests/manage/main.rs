@@ -8,5 +8,6 @@
 
 mod function;
 mod http;
+mod reference;
 mod repair;
 mod secrets;
