@@ -9,6 +9,9 @@
 //! sides of a change are to be whole: a field that one of them leaves out could have had any value
 //! there, so a rule that depends on it answers with a mistake instead of a guess.
 
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, sync::Arc};
 
 use indexmap::IndexMap;
@@ -48,7 +51,9 @@ impl fmt::Display for Fires {
             Self::CreatedOrChanged(field) => write!(f, "created, or `{field}` changed"),
             Self::SetOrChanged(field) => write!(f, "`{field}` set or changed, not to null"),
             Self::Became(field, [value]) => write!(f, "`{field}` became {value}"),
-            Self::Became(field, values) => write!(f, "`{field}` became one of {}", values.join(", ")),
+            Self::Became(field, values) => {
+                write!(f, "`{field}` became one of {}", values.join(", "))
+            }
         }
     }
 }
@@ -155,19 +160,30 @@ pub fn models() -> impl Iterator<Item = &'static str> {
     let mut last = None;
     let mut models: Vec<_> = events().map(|event| event.model).collect();
     models.sort_unstable();
-    models.into_iter().filter(move |model| last.replace(*model) != Some(*model))
+    models
+        .into_iter()
+        .filter(move |model| last.replace(*model) != Some(*model))
 }
 
 impl Change<'_> {
     /// The events that the change is, in the order of the catalogue. There is none when a record is
     /// deleted.
     pub fn events(&self) -> Result<Vec<Derived>, ChangeError> {
-        let mut of_model = events().filter(|event| event.model == self.model).peekable();
+        let mut of_model = events()
+            .filter(|event| event.model == self.model)
+            .peekable();
         if of_model.peek().is_none() {
             return Err(ChangeError::UnknownModel(self.model.to_owned()));
         }
-        let before = self.before.map(|json| Record::read(json, BEFORE)).transpose()?;
-        let Some(after) = self.after.map(|json| Record::read(json, AFTER)).transpose()? else {
+        let before = self
+            .before
+            .map(|json| Record::read(json, BEFORE))
+            .transpose()?;
+        let Some(after) = self
+            .after
+            .map(|json| Record::read(json, AFTER))
+            .transpose()?
+        else {
             return Ok(Vec::new());
         };
         let mut derived = Vec::new();
@@ -218,7 +234,10 @@ fn changed(
     let Some(before) = before else {
         return Ok(after.value(field) != Value::Null);
     };
-    match (before.fields.contains_key(field), after.fields.contains_key(field)) {
+    match (
+        before.fields.contains_key(field),
+        after.fields.contains_key(field),
+    ) {
         (false, true) => Err(before.missing(field)),
         (true, false) => Err(after.missing(field)),
         _ => Ok(!same(&before.value(field), &after.value(field))),
@@ -240,14 +259,13 @@ struct Record<'a> {
 
 impl<'a> Record<'a> {
     fn read(json: &'a RawValue, side: &'static str) -> Result<Self, ChangeError> {
-        match serde_json::from_str(json.get()) {
-            Ok(fields) => Ok(Self { side, json, fields }),
-            Err(_) => {
-                let message = "Expected a record, which is an object, or null.".to_owned();
-                let mistake = Mistake { path: Path::default(), message };
-                Err(ChangeError::Record { side, mistake })
-            }
-        }
+        let Ok(fields) = serde_json::from_str(json.get()) else {
+            let message = "Expected a record, which is an object, or null.".to_owned();
+            let path = Path::default();
+            let mistake = Mistake { path, message };
+            return Err(ChangeError::Record { side, mistake });
+        };
+        Ok(Self { side, json, fields })
     }
 
     /// A field's value; null when it is not there.

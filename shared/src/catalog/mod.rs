@@ -33,7 +33,6 @@ use serde_json::value::RawValue;
 
 use self::payload::{Mistake, Payload, PayloadType};
 
-
 pub use change::{AcademyIn, AcademyRef, Change, ChangeError, Derived, Fill, Fires, models};
 pub use filter::{CatalogFilter, events_of_apps, events_of_signals};
 

@@ -9,18 +9,17 @@ use crate::catalog::{
     payload::{Decimal, Free, Id, PayloadType, Time, related},
 };
 
-pub(super) static EVENTS: [CatalogEvent; 1] = [
-    CatalogEvent {
-        name: "UserAssessment.userassessment_status_updated",
-        model: "assessment.UserAssessment",
-        signal: "userassessment_status_updated",
-        action: None,
-        description: "Triggered when a user's assessment is created or its status changes",
-        fires: Fires::CreatedOrChanged("status"),
-        academy: AcademyIn::optional(&["academy"]),
-        fills: &[],
-        payload: PayloadType::of::<UserAssessmentStatusUpdated>(),
-        example: r#"
+pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
+    name: "UserAssessment.userassessment_status_updated",
+    model: "assessment.UserAssessment",
+    signal: "userassessment_status_updated",
+    action: None,
+    description: "Triggered when a user's assessment is created or its status changes",
+    fires: Fires::CreatedOrChanged("status"),
+    academy: AcademyIn::optional(&["academy"]),
+    fills: &[],
+    payload: PayloadType::of::<UserAssessmentStatusUpdated>(),
+    example: r#"
 {
   "id": 890,
   "title": "JavaScript Fundamentals",
@@ -66,8 +65,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [
   }
 }
 "#,
-    },
-];
+}];
 
 /// The payload of `UserAssessment.userassessment_status_updated`: a user's assessment.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]

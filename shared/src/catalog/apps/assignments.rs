@@ -343,7 +343,10 @@ pub(super) mod changes {
             model: "assignments.Task",
             before: r#"{"id": 456, "task_status": "PENDING", "revision_status": "PENDING", "cohort": {"id": 12, "academy": 4}}"#,
             after: r#"{"id": 456, "task_status": "DONE", "revision_status": "APPROVED", "cohort": {"id": 12, "academy": 4}}"#,
-            events: &["assignment.assignment_revision_status_updated", "assignment.assignment_status_updated"],
+            events: &[
+                "assignment.assignment_revision_status_updated",
+                "assignment.assignment_status_updated",
+            ],
         },
         ChangeCase {
             what: "an assignment is saved again in the same statuses",

@@ -8,34 +8,33 @@ use crate::catalog::{
     payload::{Free, Id, Key, PayloadType, Time},
 };
 
-pub(super) static EVENTS: [CatalogEvent; 1] = [
-    CatalogEvent {
-        name: "survey.survey_answered",
-        model: "feedback.SurveyResponse",
-        signal: "survey_answered",
-        action: None,
-        description: "Triggered when a survey is answered",
-        fires: Fires::Became("status", &["ANSWERED"]),
-        academy: AcademyIn::required(&["survey_config", "academy"]),
-        fills: &[
-            Fill {
-                field: "survey_response_id",
-                from: &["id"],
-                otherwise: None,
-            },
-            Fill {
-                field: "user_id",
-                from: &["user", "id"],
-                otherwise: None,
-            },
-            Fill {
-                field: "user_email",
-                from: &["user", "email"],
-                otherwise: None,
-            },
-        ],
-        payload: PayloadType::of::<SurveyAnswered>(),
-        example: r#"
+pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
+    name: "survey.survey_answered",
+    model: "feedback.SurveyResponse",
+    signal: "survey_answered",
+    action: None,
+    description: "Triggered when a survey is answered",
+    fires: Fires::Became("status", &["ANSWERED"]),
+    academy: AcademyIn::required(&["survey_config", "academy"]),
+    fills: &[
+        Fill {
+            field: "survey_response_id",
+            from: &["id"],
+            otherwise: None,
+        },
+        Fill {
+            field: "user_id",
+            from: &["user", "id"],
+            otherwise: None,
+        },
+        Fill {
+            field: "user_email",
+            from: &["user", "email"],
+            otherwise: None,
+        },
+    ],
+    payload: PayloadType::of::<SurveyAnswered>(),
+    example: r#"
 {
   "id": 1501,
   "survey_response_id": 1501,
@@ -77,8 +76,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [
   "created_at": "2025-01-18T12:30:00Z"
 }
 "#,
-    },
-];
+}];
 
 /// The payload of `survey.survey_answered`: what a user answered to a survey.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]

@@ -9,18 +9,17 @@ use crate::catalog::{
     payload::{Decimal, Free, Id, PayloadType, Time, related, vocabulary},
 };
 
-pub(super) static EVENTS: [CatalogEvent; 1] = [
-    CatalogEvent {
-        name: "session.mentorship_session_status",
-        model: "mentorship.MentorshipSession",
-        signal: "mentorship_session_status",
-        action: None,
-        description: "Triggered when a mentorship session is created or its status changes",
-        fires: Fires::CreatedOrChanged("status"),
-        academy: AcademyIn::optional(&["mentor", "academy"]),
-        fills: &[],
-        payload: PayloadType::of::<MentorshipSessionStatus>(),
-        example: r#"
+pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
+    name: "session.mentorship_session_status",
+    model: "mentorship.MentorshipSession",
+    signal: "mentorship_session_status",
+    action: None,
+    description: "Triggered when a mentorship session is created or its status changes",
+    fires: Fires::CreatedOrChanged("status"),
+    academy: AcademyIn::optional(&["mentor", "academy"]),
+    fills: &[],
+    payload: PayloadType::of::<MentorshipSessionStatus>(),
+    example: r#"
 {
   "id": 889,
   "status": "STARTED",
@@ -59,8 +58,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [
   "updated_at": "2025-01-20T15:00:00Z"
 }
 "#,
-    },
-];
+}];
 
 /// The payload of `session.mentorship_session_status`: the session.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]

@@ -10,7 +10,13 @@ use crate::catalog::{
 };
 
 /// The statuses in which a subscription or a financing plan gives no access any more.
-const REVOKED: &[&str] = &["DEPRECATED", "PAYMENT_ISSUE", "ERROR", "EXPIRED", "CANCELLED"];
+const REVOKED: &[&str] = &[
+    "DEPRECATED",
+    "PAYMENT_ISSUE",
+    "ERROR",
+    "EXPIRED",
+    "CANCELLED",
+];
 
 pub(super) static EVENTS: [CatalogEvent; 4] = [
     CatalogEvent {
@@ -622,7 +628,10 @@ pub(super) mod changes {
             model: "payments.PlanFinancing",
             before: "null",
             after: r#"{"id": 334, "status": "ERROR", "academy": {"id": 4, "slug": "downtown-campus"}}"#,
-            events: &["planfinancing.planfinancing_created", "planfinancing.planfinancing_revoked"],
+            events: &[
+                "planfinancing.planfinancing_created",
+                "planfinancing.planfinancing_revoked",
+            ],
         },
         ChangeCase {
             what: "a financing plan is cancelled",
@@ -685,7 +694,10 @@ pub(super) mod changes {
             model: "payments.Subscription",
             before: "null",
             after: r#"{"id": 334, "status": "ERROR", "academy": {"id": 4, "slug": "downtown-campus"}}"#,
-            events: &["subscription.subscription_created", "subscription.subscription_revoked"],
+            events: &[
+                "subscription.subscription_created",
+                "subscription.subscription_revoked",
+            ],
         },
         ChangeCase {
             what: "a subscription is cancelled",

@@ -9,18 +9,17 @@ use crate::catalog::{
     payload::{Decimal, Free, Id, PayloadType, Time},
 };
 
-pub(super) static EVENTS: [CatalogEvent; 1] = [
-    CatalogEvent {
-        name: "asset.asset_status_updated",
-        model: "registry.Asset",
-        signal: "asset_status_updated",
-        action: None,
-        description: "Triggered when a learning asset's status changes",
-        fires: Fires::Changed("status"),
-        academy: AcademyIn::optional(&["academy"]),
-        fills: &[],
-        payload: PayloadType::of::<AssetStatusUpdated>(),
-        example: r#"
+pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
+    name: "asset.asset_status_updated",
+    model: "registry.Asset",
+    signal: "asset_status_updated",
+    action: None,
+    description: "Triggered when a learning asset's status changes",
+    fires: Fires::Changed("status"),
+    academy: AcademyIn::optional(&["academy"]),
+    fills: &[],
+    payload: PayloadType::of::<AssetStatusUpdated>(),
+    example: r#"
 {
   "id": 345,
   "slug": "build-todo-app",
@@ -58,8 +57,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [
   "seo_keywords": "todo,crud"
 }
 "#,
-    },
-];
+}];
 
 /// The payload of `asset.asset_status_updated`: the learning asset.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
@@ -112,7 +110,7 @@ pub struct AssetStatusUpdated {
     pub intro_video_url: Option<String>,
     /// When it was published.
     pub published_at: Option<Time>,
-    /// Where it runs as a LearnPack package.
+    /// Where it can be tried out, once it is deployed.
     pub learnpack_deploy_url: Option<String>,
     /// What it teaches, with commas between them.
     pub technologies: Option<String>,

@@ -3,6 +3,9 @@
 //! The platform writes its payloads in Python: a number that is exact there must stay exact, so money
 //! is never read into a floating-point number here.
 
+#[cfg(test)]
+mod tests;
+
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use jiff::Timestamp;
@@ -18,7 +21,9 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         Ref, RefOr,
-        schema::{KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type},
+        schema::{
+            KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type,
+        },
     },
 };
 
@@ -111,7 +116,9 @@ impl<'de> Deserialize<'de> for Decimal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Box::<RawValue>::deserialize(deserializer)?;
         let written = json.get();
-        let text = written.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let text = written
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
         if is_number(text.unwrap_or(written)) {
             return Ok(Self(written.into()));
         }

@@ -309,7 +309,11 @@ pub(super) mod changes {
             model: "marketing.FormEntry",
             before: r#"{"id": 9876, "deal_status": null, "ac_deal_id": null, "academy": 4}"#,
             after: r#"{"id": 9876, "deal_status": "WON", "ac_deal_id": "7788", "academy": 4}"#,
-            events: &["form_entry.changed", "form_entry.new_deal", "form_entry.won_or_lost"],
+            events: &[
+                "form_entry.changed",
+                "form_entry.new_deal",
+                "form_entry.won_or_lost",
+            ],
         },
         ChangeCase {
             what: "a lead is deleted",

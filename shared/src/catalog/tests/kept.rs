@@ -1,0 +1,171 @@
+//! What stays of a payload, as it is written, and what is left out.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+#[test]
+fn every_example_is_held_as_it_is() {
+    for event in events() {
+        let name = event.name;
+        let payload =
+            hold(event, event.example()).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+        assert_eq!(payload.dropped, [""; 0], "{name}");
+        assert_eq!(payload.json.get(), event.example(), "{name}");
+    }
+}
+
+#[test]
+fn words_that_are_not_known_are_no_mistake() {
+    let mut words = 0;
+    for event in events() {
+        let example = parsed(event.example());
+        for way in ways(&example) {
+            let is_word = matches!(way.steps().last(), Some(Step::Field(name)) if
+                ["status", "stage", "role", "type"].iter().any(|end| name.ends_with(end)));
+            let mut other = example.clone();
+            let value = at(&mut other, way.steps());
+            if is_word && value.is_string() {
+                words += 1;
+                *value = json!("ON_THE_MOON");
+                let other = other.to_string();
+                let payload = hold(event, &other).expect(event.name);
+                assert_eq!(payload.json.get(), other, "{}", event.name);
+            }
+        }
+    }
+    assert!(words > 40, "{words}");
+}
+
+#[test]
+fn money_keeps_its_spelling() {
+    let created = event("planfinancing.planfinancing_created");
+    for price in [
+        "299.00",
+        "1e3",
+        "1E+3",
+        "12345678901234567890.10",
+        "0.1",
+        "-0.00",
+        r#""299.00""#,
+        "1e999",
+    ] {
+        let json = |token: &str| format!(r#"{{{token}"monthly_price":{price},"id":1}}"#);
+        let payload = hold(created, &json(r#""token":1,"#)).expect(price);
+        assert_eq!(payload.json.get(), json(""));
+        assert_eq!(payload.dropped, ["token"]);
+    }
+}
+
+/// A JSON text with a field before all others in every object of it.
+fn with_everywhere(json: &str, field: &str) -> String {
+    let mut text = String::new();
+    let mut in_text = false;
+    for (index, c) in json.char_indices() {
+        text.push(c);
+        // No example has a quote within a text.
+        in_text ^= c == '"';
+        if c == '{' && !in_text {
+            let is_empty = json[index + 1..].trim_start().starts_with('}');
+            text.push_str(field);
+            text.push_str(if is_empty { "" } else { "," });
+        }
+    }
+    text
+}
+
+/// A JSON text without the space between its parts.
+fn compact(json: &str) -> String {
+    let mut in_text = false;
+    json.chars()
+        .filter(|c| {
+            in_text ^= *c == '"';
+            in_text || !c.is_ascii_whitespace()
+        })
+        .collect()
+}
+
+#[test]
+fn every_token_is_left_out_and_named_and_nothing_else() {
+    for event in events() {
+        let name = event.name;
+        let with_tokens = with_everywhere(event.example(), r#""token": "s3cr3t""#);
+        let tokens: BTreeSet<_> = ways(&parsed(&with_tokens))
+            .iter()
+            .map(Path::of_all_elements)
+            .filter(|way| way.ends_with("token"))
+            .collect();
+        let payload = hold(event, &with_tokens).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+        let dropped: BTreeSet<_> = payload.dropped.iter().cloned().collect();
+        assert_eq!(dropped, tokens, "{name}");
+        assert_eq!(dropped.len(), payload.dropped.len(), "{name}: named twice");
+        // To the letter: order and the spelling of numbers as well.
+        assert_eq!(
+            compact(payload.json.get()),
+            compact(event.example()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn tokens_are_left_out_wherever_they_are() {
+    let survey = event("survey.survey_answered");
+    let payload = hold(
+        survey,
+        r#"{
+            "token": "a", "id": 1, "status": "ANSWERED",
+            "trigger_context": {"Token": "b", "deep": [[{"TOKEN": {"x": 1}, "kept": "token"}]]},
+            "answers_detail": [
+                {"id": "q1", "token": null},
+                {"id": 2, "question": {"id": "q2", "token": ["c"]}, "answer": [{"token": "d"}, 1.50]}
+            ]
+        }"#,
+    )
+    .expect("a payload");
+    assert_eq!(
+        payload.dropped,
+        [
+            "token",
+            "trigger_context.Token",
+            "trigger_context.deep[][].TOKEN",
+            "answers_detail[].token",
+            "answers_detail[].question.token",
+            "answers_detail[].answer[].token",
+        ]
+    );
+    assert_eq!(
+        compact(payload.json.get()),
+        compact(
+            r#"{
+            "id": 1, "status": "ANSWERED",
+            "trigger_context": {"deep": [[{"kept": "token"}]]},
+            "answers_detail": [
+                {"id": "q1"},
+                {"id": 2, "question": {"id": "q2"}, "answer": [{}, 1.50]}
+            ]
+        }"#
+        )
+    );
+}
+
+#[test]
+fn what_an_event_does_not_have_is_left_out_and_named() {
+    let created = event("subscription.subscription_created");
+    let text = r#"{"z":1,"valid_until":"2026-01-20T15:00:00Z","id":1,"plans":[{"id":1,"new":[1]},{"new":2,"id":2}],"user":{"id":2,"new":null}}"#;
+    let payload = hold(created, text).expect("a payload");
+    assert_eq!(payload.dropped, ["z", "plans[].new", "user.new"]);
+    assert_eq!(
+        payload.json.get(),
+        r#"{"valid_until":"2026-01-20T15:00:00Z","id":1,"plans":[{"id":1},{"id":2}],"user":{"id":2}}"#
+    );
+    // However much it is, few are named, and each of them with few characters.
+    let long = "n".repeat(1000);
+    let many: Vec<_> = (0..1000)
+        .map(|number| format!(r#""{number}{long}":0"#))
+        .collect();
+    let payload = hold(created, &format!(r#"{{"id":1,{}}}"#, many.join(","))).expect("a payload");
+    assert_eq!(payload.json.get(), r#"{"id":1}"#);
+    assert_eq!(payload.dropped.len(), 100);
+    assert!(payload.dropped.iter().all(|name| name.len() == 128));
+}
