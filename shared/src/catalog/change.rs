@@ -9,6 +9,9 @@
 //! sides of a change are to be whole: a field that one of them leaves out could have had any value
 //! there, so a rule that depends on it answers with a mistake instead of a guess.
 
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, sync::Arc};
 
 use indexmap::IndexMap;
@@ -275,17 +278,13 @@ struct Record<'a> {
 
 impl<'a> Record<'a> {
     fn read(json: &'a RawValue, side: &'static str) -> Result<Self, ChangeError> {
-        match serde_json::from_str(json.get()) {
-            Ok(fields) => Ok(Self { side, json, fields }),
-            Err(_) => {
-                let message = "Expected a record, which is an object, or null.".to_owned();
-                let mistake = Mistake {
-                    path: Path::default(),
-                    message,
-                };
-                Err(ChangeError::Record { side, mistake })
-            }
-        }
+        let Ok(fields) = serde_json::from_str(json.get()) else {
+            let message = "Expected a record, which is an object, or null.".to_owned();
+            let path = Path::default();
+            let mistake = Mistake { path, message };
+            return Err(ChangeError::Record { side, mistake });
+        };
+        Ok(Self { side, json, fields })
     }
 
     /// A field's value; null when it is not there.

@@ -110,7 +110,7 @@ pub struct AssetStatusUpdated {
     pub intro_video_url: Option<String>,
     /// When it was published.
     pub published_at: Option<Time>,
-    /// Where it runs as a LearnPack package.
+    /// Where it can be tried out, once it is deployed.
     pub learnpack_deploy_url: Option<String>,
     /// What it teaches, with commas between them.
     pub technologies: Option<String>,

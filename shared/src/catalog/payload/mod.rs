@@ -11,7 +11,7 @@ mod prune;
 mod scalars;
 pub(crate) mod vocabulary;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -21,6 +21,8 @@ use utoipa::{
 };
 
 pub use path::Path;
+#[cfg(test)]
+pub(crate) use path::Step;
 pub use scalars::{Decimal, Free, Id, Key, Name, Related, Schemas, Time};
 
 pub(crate) use scalars::{either, present, related, with_parts};
@@ -35,12 +37,21 @@ const MAX_NAME_CHARS: usize = 128;
 /// What is wrong in a JSON text that is to be of some type, and where. The message repeats nothing of
 /// the text: it may be logged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {message}")]
 pub struct Mistake {
     /// Where: below the root of the text.
     pub path: Path,
     /// What, as a sentence.
     pub message: String,
+}
+
+/// The message, after the path if there is one: of the root it is empty.
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.steps().is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
+    }
 }
 
 /// A payload that is one of its event.

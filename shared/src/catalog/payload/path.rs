@@ -27,6 +27,12 @@ impl Path {
         self
     }
 
+    /// The way on to an element.
+    pub(crate) fn element(mut self, index: usize) -> Self {
+        self.0.push(Step::Element(index));
+        self
+    }
+
     pub(crate) fn steps(&self) -> &[Step] {
         &self.0
     }
@@ -76,11 +82,7 @@ impl From<&serde_ignored::Path<'_>> for Path {
         match path {
             Ignored::Root => Self::default(),
             Ignored::Map { parent, key } => Self::from(*parent).join(key),
-            Ignored::Seq { parent, index } => {
-                let mut path = Self::from(*parent);
-                path.0.push(Step::Element(*index));
-                path
-            }
+            Ignored::Seq { parent, index } => Self::from(*parent).element(*index),
             // Steps of Rust's types, none in the JSON.
             Ignored::Some { parent }
             | Ignored::NewtypeStruct { parent }
@@ -108,14 +110,12 @@ mod tests {
 
     #[test]
     fn a_path_is_written_as_programmers_write_it() {
-        let mut path = Path::field("plans");
-        path.0.push(Step::Element(3));
-        let path = path.join("id");
+        let path = Path::field("plans").element(3).join("id");
         assert_eq!(path.to_string(), "plans[3].id");
         assert_eq!(path.of_all_elements(), "plans[].id");
         assert_eq!(path.below("payload"), "payload.plans[3].id");
         assert_eq!(Path::default().below("payload"), "payload");
-        let element = Path(vec![Step::Element(0)]);
+        let element = Path::default().element(0);
         assert_eq!(element.below("payload"), "payload[0]");
     }
 }

@@ -3,6 +3,9 @@
 //! The platform writes its payloads in Python: a number that is exact there must stay exact, so money
 //! is never read into a floating-point number here.
 
+#[cfg(test)]
+mod tests;
+
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use jiff::Timestamp;
