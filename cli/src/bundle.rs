@@ -107,6 +107,7 @@ impl Prepared {
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
             ("HOOKS_TABLE", names.hooks),
             ("HOOK_STATE_TABLE", names.hook_state),
+            ("HOOK_SAMPLES_TABLE", names.hook_samples),
             ("HOOK_ERRORS_TABLE", names.hook_errors),
             ("IDENTITIES_TABLE", names.identities),
             ("CLAIMS_TABLE", names.claims),

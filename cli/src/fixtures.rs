@@ -5,11 +5,11 @@ use std::{collections::HashSet, path::Path};
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use shared::{
     catalog, clock,
     model::{Academy, Hook, HookId, HookStats, Scope, Subscription, Target, User, check_name},
-    store::{StoredState, StoredToken, Stores, TokenDigest},
+    store::{MAX_SAMPLE_BYTES, StoredState, StoredToken, Stores, TokenDigest},
 };
 
 use crate::operator::random_token;
@@ -53,7 +53,7 @@ struct HookFixture {
     #[serde(default)]
     last_response_code: Option<u16>,
     #[serde(default)]
-    sample: Option<Value>,
+    sample: Option<Box<RawValue>>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -81,6 +81,12 @@ impl Fixtures {
             bail!("two hooks have the id {}", twice.id);
         }
         stores.hooks.import(&hooks).await?;
+        for ((hook, _), fixture) in hooks.iter().zip(&self.hooks) {
+            if let Some(sample) = &fixture.sample {
+                let at = hook.updated_at;
+                stores.samples.keep(hook, sample.get(), at).await?;
+            }
+        }
         for academy in &self.academies {
             stores.identities.add_academy(academy).await?;
         }
@@ -135,6 +141,10 @@ impl Fixtures {
         if catalog::find(event).is_none() {
             bail!("hook {id}: there is no event {event:?}");
         }
+        let sample = fixture.sample.as_deref().map(RawValue::get);
+        if sample.is_some_and(|sample| sample.len() > MAX_SAMPLE_BYTES) {
+            bail!("hook {id}: its sample has more than {MAX_SAMPLE_BYTES} bytes");
+        }
         let mut users = self.users.iter();
         let is_superadmin = users.any(|user| user.username == *owner && user.is_superuser);
         let hook = Hook {
@@ -154,7 +164,7 @@ impl Fixtures {
             last_call_at: fixture.last_call_at,
             last_response_code: fixture.last_response_code,
         };
-        let state = StoredState::new(&hook, stats, fixture.sample.as_ref());
+        let state = StoredState::new(&hook, stats);
         Ok((hook, state))
     }
 }

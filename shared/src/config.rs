@@ -47,8 +47,9 @@ fn parsed<T: FromStr<Err: Display>>(name: &'static str, default: &str) -> Result
     })
 }
 
-/// The tables' names: `HOOKS_TABLE`, `HOOK_STATE_TABLE`, `HOOK_ERRORS_TABLE`, `IDENTITIES_TABLE`
-/// and `CLAIMS_TABLE`. A function that is not given one must not need it: its name is then empty.
+/// The tables' names: `HOOKS_TABLE`, `HOOK_STATE_TABLE`, `HOOK_SAMPLES_TABLE`, `HOOK_ERRORS_TABLE`,
+/// `IDENTITIES_TABLE` and `CLAIMS_TABLE`. A function that is not given one must not need it: its name
+/// is then empty.
 pub fn tables(needed: &[&'static str]) -> Result<TableNames, ConfigError> {
     let name = |variable_name: &'static str| {
         if needed.contains(&variable_name) {
@@ -60,6 +61,7 @@ pub fn tables(needed: &[&'static str]) -> Result<TableNames, ConfigError> {
     Ok(TableNames {
         hooks: name(HOOKS_TABLE)?,
         hook_state: name(HOOK_STATE_TABLE)?,
+        hook_samples: name(HOOK_SAMPLES_TABLE)?,
         hook_errors: name(HOOK_ERRORS_TABLE)?,
         identities: name(IDENTITIES_TABLE)?,
         claims: name(CLAIMS_TABLE)?,
@@ -70,6 +72,8 @@ pub fn tables(needed: &[&'static str]) -> Result<TableNames, ConfigError> {
 pub const HOOKS_TABLE: &str = "HOOKS_TABLE";
 /// Names the table of the hooks' state.
 pub const HOOK_STATE_TABLE: &str = "HOOK_STATE_TABLE";
+/// Names the table of the hooks' samples.
+pub const HOOK_SAMPLES_TABLE: &str = "HOOK_SAMPLES_TABLE";
 /// Names the table of HookErrors.
 pub const HOOK_ERRORS_TABLE: &str = "HOOK_ERRORS_TABLE";
 /// Names the table of academies, users and tokens.

@@ -2,8 +2,8 @@
 //!
 //! The layers, each importing only those to its left:
 //! `model ← catalog ← {store, queue, deliver} ← {auth, http, redeliver}`, then the functions. The three in the
-//! braces never import each other. [`config`] is the only reader of the environment and [`clock`] the
-//! only reader of the time; everything else has both passed in.
+//! braces never import each other, and [`mask`] imports nothing of ours. [`config`] is the only reader of
+//! the environment and [`clock`] the only reader of the time; everything else has both passed in.
 
 pub mod auth;
 pub mod aws;
@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod deliver;
 pub mod http;
+pub mod mask;
 pub mod model;
 pub mod queue;
 pub mod redeliver;

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::process::{Endpoint, Serve, eventually, run, text, try_call};
 
@@ -198,6 +198,7 @@ fn fixtures_are_read_whole_or_refused_with_the_reason() {
         )
     };
     let academy = |id: u32| format!(r#"{{"id": {id}, "slug": "a{id}", "name": "A"}}"#);
+    let sample = format!("[{}]", "1,".repeat(205_000) + "1");
     for (fixtures, reason) in [
         (r#"{"acadmies": []}"#.to_owned(), "acadmies"),
         (
@@ -220,6 +221,13 @@ fn fixtures_are_read_whole_or_refused_with_the_reason() {
         (
             format!(r#"{{"academies": [{}, {}]}}"#, academy(3), academy(3)),
             "two academies",
+        ),
+        (
+            format!(
+                r#"{{"hooks": [{}]}}"#,
+                hook(7, EVENT).replace(r#""owner""#, &format!(r#""sample": {sample}, "owner""#))
+            ),
+            "its sample has more than",
         ),
         (
             r#"{"academies": [{"id": 1, "slug": "*", "name": "A"}]}"#.to_owned(),
@@ -266,6 +274,41 @@ fn the_fixtures_of_the_event_files_can_be_loaded() {
     // The next hook gets an id above those of the fixtures.
     let hook = serve.subscribe("demo-academy-token", EVENT, "https://a.com/x");
     assert_eq!(hook["id"], 2);
+}
+
+#[test]
+fn a_sample_of_the_fixtures_is_shown_as_it_is_given_until_a_delivery_leaves_its_own() {
+    let endpoint = Endpoint::start(200);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fixtures.json");
+    let mut fixtures: Value =
+        serde_json::from_str(include_str!("../../../events/fixtures.json")).unwrap();
+    fixtures["hooks"][0]["target"] = endpoint.url().into();
+    let given = json!({"name": "Jane", "email": "jane@example.com"});
+    fixtures["hooks"][0]["sample"] = given.clone();
+    std::fs::write(&file, fixtures.to_string()).unwrap();
+    let allowed = endpoint.addr.to_string();
+    let serve = Serve::start(&[
+        "--in-memory",
+        "--fixtures",
+        file.to_str().unwrap(),
+        "--allow-target",
+        &allowed,
+    ]);
+    let sample = || {
+        let path = "/v1/notify/hook/1/sample";
+        serve.call("GET", path, "demo-academy-token", "")
+    };
+    assert_eq!(sample(), (200, given.clone()));
+    let event = "assignment.assignment_created";
+    let publisher = "demo-publisher-token";
+    assert_eq!(serve.publish(publisher, event, "downtown-campus"), 1);
+    endpoint.next();
+    let kept = eventually("a new sample", || {
+        let (_, sample) = sample();
+        (sample != given).then_some(sample)
+    });
+    assert_eq!(kept, json!({"id": "***"}));
 }
 
 #[test]

@@ -14,7 +14,11 @@ use shared::{
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::init(Format::Json, "info");
-    let tables = config::tables(&[config::HOOKS_TABLE, config::HOOK_STATE_TABLE])?;
+    let tables = config::tables(&[
+        config::HOOKS_TABLE,
+        config::HOOK_STATE_TABLE,
+        config::HOOK_SAMPLES_TABLE,
+    ])?;
     let (deliveries, dead_letters) = (config::deliveries_queue()?, config::dead_letters_queue()?);
     let client = DeliveryClient::new(AddressGuard::new(config::allow_targets()?))?;
     let schedule = config::retry_schedule()?;

@@ -3,13 +3,19 @@
 //!
 //! The rounds of a batch do not wait for each other, and within one an attempt that takes its time does
 //! not keep the others: what ends within half a second of each other is written together.
+//!
+//! Once an hour a round leaves the newest of its payloads, masked, as the hook's sample. The hook's state
+//! says whether that is due. It comes before the state is written, which is to say so; if it fails, it
+//! is the next round's, and nothing else is any different.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, future::join3, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, future::join3, stream::FuturesUnordered};
 use jiff::Timestamp;
+use serde_json::value::RawValue;
 use shared::{
     deliver::schedule::{delay_until, put_off_for},
+    mask,
     model::{
         AttemptRecord, DeadLetter, FAILURES_TO_OPEN, HookId, OpenCircuit, Outcome, QueueMessage,
         Verdict, newest,
@@ -17,7 +23,7 @@ use shared::{
     queue::{Outgoing, Queue},
     store::{Recorded, SignedHook, StoreError, StoredState},
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
     Deliver, Received,
@@ -27,6 +33,9 @@ use crate::{
 
 /// What the owner is told of a delivery that an open circuit put off until it was too late.
 const KEPT_FAILING: &str = "The endpoint kept failing, and this delivery was not attempted.";
+
+/// How long keeping a sample may take: what is written after it must fit into the rest of an invocation.
+const SAMPLING: Duration = Duration::from_secs(3);
 
 /// A message that is to be sent because of a received one.
 pub(crate) struct Next {
@@ -89,6 +98,8 @@ pub(crate) struct Round<'a> {
     records: Vec<AttemptRecord>,
     /// The attempts that the hook remembers, if they are known.
     known: Option<Vec<AttemptRecord>>,
+    /// The payload that is to be the hook's sample, if one is to be kept.
+    sample: Option<Arc<RawValue>>,
     /// The messages of attempts that have ended since something was written.
     done: Vec<Message>,
     /// When the last attempt ended.
@@ -116,6 +127,7 @@ impl<'a> Round<'a> {
             given_up: Vec::new(),
             records: Vec::new(),
             known: state.map(StoredState::attempts),
+            sample: None,
             done: Vec::new(),
             ended_at: None,
             arrived: false,
@@ -129,6 +141,7 @@ impl<'a> Round<'a> {
     /// Works jobs and returns the messages that the queue is to hand out again.
     pub(crate) async fn work(mut self, jobs: Vec<Received>) -> Vec<String> {
         let admitted = self.admit(jobs).await;
+        self.sample = self.newest_payload(&admitted);
         let (deliver, hook, most) = (self.deliver, self.hook, admitted.len().max(1));
         let attempts: FuturesUnordered<_> = admitted
             .into_iter()
@@ -172,6 +185,14 @@ impl<'a> Round<'a> {
         let done = done.into_iter().filter(|(id, _)| !self.failed.contains(id));
         let receipts = done.filter_map(|(_, receipt)| receipt);
         self.deliver.deliveries.delete(receipts).await;
+    }
+
+    /// The newest payload of these jobs, if the hook is known to need a sample.
+    fn newest_payload(&self, jobs: &[Received]) -> Option<Arc<RawValue>> {
+        self.state.filter(|state| state.needs_sample(self.now))?;
+        let jobs = jobs.iter().map(|received| &received.job);
+        let newest = jobs.max_by_key(|job| (job.accepted_at, job.delivery_id))?;
+        Some(Arc::clone(&newest.payload))
     }
 
     /// Lets all jobs through, or, when the hook's circuit is open, at most one as a probe; the
@@ -296,11 +317,13 @@ impl<'a> Round<'a> {
         let given_up = std::mem::take(&mut self.given_up);
         let recorded = self.recorded();
         self.records.clear();
+        let mut sample = None;
         if let Some(recorded) = &recorded {
             self.known.clone_from(&recorded.attempts);
+            sample = self.sample.take();
         }
         let (remembered, unsent_later, unsent_given_up) = join3(
-            self.remember(recorded),
+            self.remember(recorded, sample),
             send(&self.deliver.deliveries, later),
             send(&self.deliver.dead_letters, given_up),
         )
@@ -315,12 +338,20 @@ impl<'a> Round<'a> {
     }
 
     /// Writes the hook's state: one write, and another only when its circuit opens or its probe has
-    /// failed.
-    async fn remember(&self, recorded: Option<Recorded>) -> Result<(), StoreError> {
+    /// failed. A sample is kept before that.
+    async fn remember(
+        &self,
+        recorded: Option<Recorded>,
+        sample: Option<Arc<RawValue>>,
+    ) -> Result<(), StoreError> {
         let states = &self.deliver.stores.states;
-        let Some(recorded) = recorded else {
+        let Some(mut recorded) = recorded else {
             return Ok(());
         };
+        if let Some(payload) = sample {
+            let kept = self.keep(&payload, recorded.last_call_at).await;
+            recorded.sampled_at = kept.then_some(recorded.last_call_at);
+        }
         let failures = states.record(&recorded).await?;
         if recorded.succeeded {
             // A record that came late has not closed it.
@@ -350,6 +381,28 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
+    /// Keeps a payload as the hook's sample. Whether the hook has one of this hour then.
+    async fn keep(&self, payload: &RawValue, at: Timestamp) -> bool {
+        let hook = self.hook_id().get();
+        let sample = match mask::sample(payload) {
+            Ok(Some(sample)) => sample,
+            Ok(None) => return false,
+            Err(error) => {
+                tracing::warn!(hook, %error, "a payload cannot be kept as a sample");
+                return false;
+            }
+        };
+        let samples = &self.deliver.stores.samples;
+        let keeping = samples.keep(&self.hook.hook, &sample, at).boxed();
+        match timeout(SAMPLING, keeping).await {
+            Ok(Ok(true)) => return true,
+            Ok(Ok(false)) => tracing::warn!(hook, "a payload is too large to be kept as a sample"),
+            Ok(Err(error)) => tracing::error!(hook, %error, "a sample could not be kept"),
+            Err(_) => tracing::error!(hook, "a sample could not be kept in time"),
+        }
+        false
+    }
+
     /// What the attempts come to; nothing when there was none.
     fn recorded(&self) -> Option<Recorded> {
         let last = self.records.iter().max_by_key(|record| record.at)?;
@@ -374,6 +427,7 @@ impl<'a> Round<'a> {
                 .known
                 .as_ref()
                 .map(|known| newest(known.iter().copied(), new, last.at)),
+            sampled_at: None,
         })
     }
 }

@@ -15,6 +15,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let tables = config::tables(&[
         config::HOOKS_TABLE,
         config::HOOK_STATE_TABLE,
+        config::HOOK_SAMPLES_TABLE,
         config::HOOK_ERRORS_TABLE,
         config::IDENTITIES_TABLE,
     ])?;

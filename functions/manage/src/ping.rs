@@ -67,9 +67,8 @@ pub(crate) async fn ping(
 ) -> Result<Json<Pinged>, ApiError> {
     let hooks = &manage.stores.hooks;
     let SignedHook { hook, secrets } = owner::find_signed(hooks, &path, &principal).await?;
-    let state = manage.stores.states.get(hook.id).await?;
+    let payload = samples::payload(&manage.stores.samples, &hook).await?;
     let subscription = hook.subscription;
-    let payload = samples::payload(state.as_ref(), &subscription.event)?;
     let payload = RawValue::from_string(payload).map_err(StoreError::from)?;
     let headers = sign::headers(
         Uuid::now_v7(),

@@ -9,7 +9,8 @@ use shared::{
     catalog::{self, CatalogEvent},
     error_responses,
     http::{ApiError, Caller, HookPath, Params},
-    store::StoredState,
+    model::Hook,
+    store::HookSamples,
 };
 
 use crate::{
@@ -37,10 +38,10 @@ pub(crate) async fn by_id(
     Caller(principal): Caller,
     path: HookPath,
 ) -> Result<Response, ApiError> {
-    let id = path.id.ok_or(ApiError::NoSample)?;
-    let (hook, state) = manage.stores.hooks.get_with_state(id).await?.unzip();
-    let hook = owner::visible(hook, &principal).ok_or(ApiError::NoSample)?;
-    sample(state.as_ref(), &hook.subscription.event)
+    let stores = &manage.stores;
+    let hook = owner::find(&stores.hooks, path.id, &principal).await?;
+    let hook = hook.ok_or(ApiError::NoSample)?;
+    payload(&stores.samples, &hook).await.map(json)
 }
 
 error_responses!(
@@ -90,10 +91,7 @@ pub(crate) async fn by_filter(
         .filter(|hook| filter.wants(hook))
         .min_by_key(|hook| hook.id);
     match (oldest, events) {
-        (Some(hook), _) => sample(
-            stores.states.get(hook.id).await?.as_ref(),
-            &hook.subscription.event,
-        ),
+        (Some(hook), _) => payload(&stores.samples, &hook).await.map(json),
         (None, Some(events)) => events
             .first()
             .map(|event| example(event))
@@ -109,15 +107,11 @@ fn known_events(list: &str) -> Result<Vec<&'static CatalogEvent>, ApiError> {
         .collect()
 }
 
-fn sample(state: Option<&StoredState>, event: &str) -> Result<Response, ApiError> {
-    payload(state, event).map(json)
-}
-
-/// What a delivery of a hook looks like: its newest stored payload, else the event's example.
-pub(crate) fn payload(state: Option<&StoredState>, event: &str) -> Result<String, ApiError> {
-    match state.and_then(StoredState::sample) {
-        Some(sample) => Ok(sample.to_string()),
-        None => catalog::find(event)
+/// What a delivery of a hook looks like: its sample, else the event's example.
+pub(crate) async fn payload(samples: &HookSamples, hook: &Hook) -> Result<String, ApiError> {
+    match samples.get(hook).await? {
+        Some(sample) => Ok(sample),
+        None => catalog::find(&hook.subscription.event)
             .map(|event| event.example().to_owned())
             .ok_or(ApiError::NoSample),
     }

@@ -9,12 +9,14 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, Delete, Put, ReturnValue, Update},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
+use jiff::{Timestamp, fmt::serde::timestamp};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use serde_json::Value;
 
-use super::{Item, StoreError, batch_get, count_up, failed, while_contended, written};
+use super::{
+    HookSamples, Item, StoreError, batch_get, count_up, failed, hook_samples, while_contended,
+    written,
+};
 use crate::model::{AttemptRecord, FAILURES_TO_OPEN, Hook, HookId, HookStats, OpenCircuit, Scope};
 
 /// The row that holds the counter: no hook has the id 0.
@@ -48,15 +50,20 @@ pub struct StoredState {
     /// Its newest attempts, encoded.
     #[serde(default)]
     attempts: ByteBuf,
-    /// The newest payload kept as a sample, as JSON text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sample: Option<String>,
+    /// When one of its payloads was kept as a sample.
+    #[serde(
+        rename = "sampled_ms",
+        with = "timestamp::millisecond::optional",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    sampled_at: Option<Timestamp>,
 }
 
 impl StoredState {
     /// The state of a hook with this history.
     #[must_use]
-    pub fn new(hook: &Hook, stats: HookStats, sample: Option<&Value>) -> Self {
+    pub fn new(hook: &Hook, stats: HookStats) -> Self {
         Self {
             hook_id: hook.id,
             scope: hook.scope.clone(),
@@ -65,7 +72,7 @@ impl StoredState {
             failures_in_row: 0,
             circuit: None,
             attempts: ByteBuf::new(),
-            sample: sample.map(Value::to_string),
+            sampled_at: None,
         }
     }
 
@@ -79,12 +86,11 @@ impl StoredState {
         }
     }
 
-    /// The newest payload kept as a sample.
+    /// Whether one of its payloads is to be kept as a sample now, because the last that was is an
+    /// hour old, or there is none.
     #[must_use]
-    pub fn sample(&self) -> Option<Value> {
-        self.sample
-            .as_deref()
-            .and_then(|text| serde_json::from_str(text).ok())
+    pub fn needs_sample(&self, now: Timestamp) -> bool {
+        hook_samples::is_due(self.sampled_at, now)
     }
 }
 
@@ -108,6 +114,8 @@ pub struct Recorded {
     /// The hook's newest attempts, those of the batch among them; none when those before it are not
     /// known, which then stay.
     pub attempts: Option<Vec<AttemptRecord>>,
+    /// When a payload of it was kept as a sample, if one was.
+    pub sampled_at: Option<Timestamp>,
 }
 
 /// The table.
@@ -115,11 +123,16 @@ pub struct Recorded {
 pub struct HookStates {
     client: Client,
     table: String,
+    samples: HookSamples,
 }
 
 impl HookStates {
-    pub(super) fn new(client: Client, table: String) -> Self {
-        Self { client, table }
+    pub(super) fn new(client: Client, table: String, samples: HookSamples) -> Self {
+        Self {
+            client,
+            table,
+            samples,
+        }
     }
 
     /// Gives out the next hook id. An id that is then not used is lost, never given out again.
@@ -184,7 +197,8 @@ impl HookStates {
     /// Adds what a batch of deliveries did to a hook. Batches may be recorded in another order than
     /// their calls were made, and after the hook was edited: all are counted, but the newest call of the
     /// hook as it is now is the one that is shown, and that decides on the failures in a row, the number of which is returned, and on the attempts that are
-    /// remembered. A success closes the circuit. A hook that is gone is left alone.
+    /// remembered. A success closes the circuit. A hook that is gone is left alone, but for a
+    /// sample that was kept of it meanwhile, which is removed.
     pub async fn record(&self, recorded: &Recorded) -> Result<Option<u64>, StoreError> {
         const RECORD: &str = "record deliveries of a hook";
         let count = self
@@ -199,6 +213,9 @@ impl HookStates {
             "last_call_at = :at, last_call_ms = :ms, last_response_code = :code".to_owned();
         if attempts.is_some() {
             newest_call.push_str(", attempts = :attempts");
+        }
+        if recorded.sampled_at.is_some() {
+            newest_call.push_str(", sampled_ms = :sampled");
         }
         let newest = count
             .clone()
@@ -225,6 +242,10 @@ impl HookStates {
             Some(attempts) => newest.expression_attribute_values(":attempts", attempts),
             None => newest,
         };
+        let newest = match recorded.sampled_at {
+            Some(at) => newest.expression_attribute_values(":sampled", millis(at)),
+            None => newest,
+        };
         let updated =
             while_contended(|| async { written(RECORD, newest.clone().send().await) }).await?;
         if let Some(updated) = updated {
@@ -236,7 +257,11 @@ impl HookStates {
         let older = count
             .update_expression("ADD total_calls :calls")
             .condition_expression("attribute_exists(hook_id)");
-        while_contended(|| async { written(RECORD, older.clone().send().await) }).await?;
+        let counted =
+            while_contended(|| async { written(RECORD, older.clone().send().await) }).await?;
+        if counted.is_none() && recorded.sampled_at.is_some() {
+            self.samples.forget(recorded.hook_id).await?;
+        }
         Ok(None)
     }
 
@@ -296,7 +321,8 @@ impl HookStates {
     }
 
     /// The write that follows from a change of a hook: its state says where it lives from now on,
-    /// a new target is not blamed for the failures of the old one, and the attempts that are remembered are those of its present event.
+    /// a new target is not blamed for the failures of the old one, and the attempts that are remembered
+    /// are those of its present event, as is the sample.
     pub(super) fn follow(&self, old: &Hook, new: &Hook) -> Result<Update, StoreError> {
         let text = |value: &str| AttributeValue::S(value.to_owned());
         let mut forgotten = Vec::new();
@@ -304,7 +330,7 @@ impl HookStates {
             forgotten.extend(["failures_in_row", "circuit"]);
         }
         if old.subscription.event != new.subscription.event {
-            forgotten.push("attempts");
+            forgotten.extend(["attempts", "sampled_ms"]);
         }
         let mut expression =
             "SET academy = :academy, event = :event, edited_ms = :edited".to_owned();
@@ -337,11 +363,11 @@ fn encoded(attempts: &[AttemptRecord]) -> Result<AttributeValue, StoreError> {
     Ok(AttributeValue::B(Blob::new(bytes)))
 }
 
-fn millis(time: Timestamp) -> AttributeValue {
+pub(super) fn millis(time: Timestamp) -> AttributeValue {
     AttributeValue::N(time.as_millisecond().to_string())
 }
 
-fn key(id: HookId) -> Item {
+pub(super) fn key(id: HookId) -> Item {
     Item::from([("hook_id".to_owned(), number(id.get()))])
 }
 

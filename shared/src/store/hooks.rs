@@ -2,7 +2,7 @@
 //!
 //! One Query by partition lists an owner's hooks; one by partition and event finds those that an
 //! event is for, however many others there are. A hook and its state are made, moved and removed in
-//! one transaction, so that neither is ever found without the other.
+//! one transaction, so that neither is ever found without the other. Its sample is removed with them.
 //!
 //! A row holds the hook's secrets as well, which only [`SignedHook`] ever shows. Whatever changes a
 //! hook leaves them as they are.
@@ -19,8 +19,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    HookStates, Item, StoreError, StoredState, Transaction, batch_get, failed, keys, transacted,
-    while_contended,
+    HookSamples, HookStates, Item, StoreError, StoredState, Transaction, batch_get, failed, keys,
+    transacted, while_contended,
 };
 use crate::model::{Hook, HookId, HookStats, Scope, Secret, Secrets, Subscription, Target};
 
@@ -29,6 +29,9 @@ use secrets::{Unchanged, signed, with_secrets};
 
 /// A hook and its state are two writes, and a transaction takes a hundred.
 const HOOKS_PER_TRANSACTION: usize = 50;
+
+/// A transaction takes four megabytes, of what it removes as well, and a sample may have 400 KB.
+const DELETIONS_PER_TRANSACTION: usize = 8;
 
 /// How many transactions a bulk deletion has under way.
 const PARALLEL_TRANSACTIONS: usize = 4;
@@ -96,14 +99,21 @@ pub struct Hooks {
     client: Client,
     table: String,
     states: HookStates,
+    samples: HookSamples,
 }
 
 impl Hooks {
-    pub(super) fn new(client: Client, table: String, states: HookStates) -> Self {
+    pub(super) fn new(
+        client: Client,
+        table: String,
+        states: HookStates,
+        samples: HookSamples,
+    ) -> Self {
         Self {
             client,
             table,
             states,
+            samples,
         }
     }
 
@@ -123,7 +133,7 @@ impl Hooks {
             created_at: now,
             updated_at: now,
         };
-        let state = StoredState::new(&hook, HookStats::default(), None);
+        let state = StoredState::new(&hook, HookStats::default());
         let new = [(hook, state)];
         self.insert(&new).await?;
         let [(hook, _)] = new;
@@ -310,8 +320,8 @@ impl Hooks {
         items.into_iter().map(hook).collect()
     }
 
-    /// Removes a hook and its history. `false` when it is not where it was: gone already, or moved
-    /// by somebody else at this moment.
+    /// Removes a hook, its history and its sample. `false` when it is not where it was: gone already,
+    /// or moved by somebody else at this moment.
     pub async fn delete(&self, hook: &Hook) -> Result<bool, StoreError> {
         let outcome = self.transact("delete a hook", self.deletion(hook)?).await?;
         Ok(matches!(outcome, Transaction::Done))
@@ -319,7 +329,7 @@ impl Hooks {
 
     /// Removes these hooks and says how many of them it was that did so.
     pub async fn delete_all(&self, hooks: &[Hook]) -> Result<usize, StoreError> {
-        let transactions = hooks.chunks(HOOKS_PER_TRANSACTION);
+        let transactions = hooks.chunks(DELETIONS_PER_TRANSACTION);
         let transactions: Vec<_> = transactions
             .map(|hooks| self.delete_together(hooks))
             .collect();
@@ -347,6 +357,7 @@ impl Hooks {
         Ok(vec![
             delete(self.delete_item(hook, Unchanged::default())?),
             delete(self.states.delete(hook.id)?),
+            delete(self.samples.delete(hook.id)?),
         ])
     }
 

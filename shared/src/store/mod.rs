@@ -4,6 +4,7 @@
 
 mod claims;
 mod hook_errors;
+mod hook_samples;
 mod hook_state;
 mod hooks;
 mod identities;
@@ -24,6 +25,7 @@ use crate::model::{InvalidSecret, NoRandomness};
 
 pub use claims::{Claim, Claims, IdSpace};
 pub use hook_errors::{HookErrors, OwnedError};
+pub use hook_samples::{HookSamples, MAX_SAMPLE_BYTES};
 pub use hook_state::{HookStates, Recorded, StoredState};
 pub use hooks::{Hooks, SignedHook};
 pub use identities::{Identities, StoredToken, TokenDigest};
@@ -39,6 +41,8 @@ pub struct Stores {
     pub hooks: Hooks,
     /// Their history.
     pub states: HookStates,
+    /// What their deliveries look like.
+    pub samples: HookSamples,
     /// What was given up.
     pub errors: HookErrors,
     /// Academies, users, tokens.
@@ -51,10 +55,14 @@ impl Stores {
     /// The stores over these tables. Nothing is called yet.
     #[must_use]
     pub fn new(client: &Client, names: &TableNames) -> Self {
-        let states = HookStates::new(client.clone(), names.hook_state.clone());
+        let samples = HookSamples::new(client.clone(), names.hook_samples.clone());
+        let state_table = names.hook_state.clone();
+        let states = HookStates::new(client.clone(), state_table, samples.clone());
+        let hooks_table = names.hooks.clone();
         Self {
-            hooks: Hooks::new(client.clone(), names.hooks.clone(), states.clone()),
+            hooks: Hooks::new(client.clone(), hooks_table, states.clone(), samples.clone()),
             states,
+            samples,
             errors: HookErrors::new(client.clone(), names.hook_errors.clone()),
             identities: Identities::new(client.clone(), names.identities.clone()),
             claims: Claims::new(client.clone(), names.claims.clone()),

@@ -19,6 +19,8 @@ pub struct TableNames {
     pub hooks: String,
     /// Their history, and the counter of their ids.
     pub hook_state: String,
+    /// What their deliveries look like.
+    pub hook_samples: String,
     /// HookErrors and failed deliveries.
     pub hook_errors: String,
     /// Academies, users and tokens.
@@ -34,6 +36,7 @@ impl TableNames {
         Self {
             hooks: format!("{stack}-hooks"),
             hook_state: format!("{stack}-hook-state"),
+            hook_samples: format!("{stack}-hook-samples"),
             hook_errors: format!("{stack}-hook-errors"),
             identities: format!("{stack}-identities"),
             claims: format!("{stack}-claims"),
@@ -66,6 +69,12 @@ pub async fn create_tables(client: &Client, names: &TableNames) -> Result<(), St
         },
         Layout {
             table: &names.hook_state,
+            keys: &[("hook_id", N)],
+            indexes: &[],
+            expires: false,
+        },
+        Layout {
+            table: &names.hook_samples,
             keys: &[("hook_id", N)],
             indexes: &[],
             expires: false,

@@ -108,6 +108,7 @@ async fn a_change_that_moves_a_hook_keeps_its_id_and_its_history() {
         failures: 0,
         edited_at: start(),
         attempts: None,
+        sampled_at: None,
     };
     tables.stores.states.record(&called).await.unwrap();
     let new = moved_to(&old, OTHER_EVENT);

@@ -13,6 +13,7 @@ mod hooks;
 mod identities;
 mod kept;
 mod redeliver;
+mod samples;
 mod secrets;
 mod states;
 mod tables;

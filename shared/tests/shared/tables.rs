@@ -42,6 +42,14 @@ impl Tables {
         request.send().await.unwrap().items.unwrap()
     }
 
+    /// How many samples there are, whose ever.
+    pub(crate) async fn sample_rows(&self) -> usize {
+        let request = self.aws.dynamodb().scan().table_name("test-hook-samples");
+        let request = request.projection_expression("hook_id");
+        let ids = request.into_paginator().items().send();
+        ids.collect::<Result<Vec<_>, _>>().await.unwrap().len()
+    }
+
     /// A new hook of the academy.
     pub(crate) async fn create(&self, event: &str) -> Hook {
         let hooks = &self.stores.hooks;
@@ -67,7 +75,7 @@ impl Tables {
 
 /// The state of a hook that was never called.
 pub(crate) fn unused(hook: &Hook) -> StoredState {
-    StoredState::new(hook, HookStats::default(), None)
+    StoredState::new(hook, HookStats::default())
 }
 
 /// A hook of the academy with this id.

@@ -29,9 +29,10 @@ static TEMPLATE: LazyLock<Yaml> = LazyLock::new(|| {
 });
 
 /// The calls by which a function asks for a variable, and the variable's name.
-const ASKED: [(&str, &str); 9] = [
+const ASKED: [(&str, &str); 10] = [
     ("HOOKS_TABLE", config::HOOKS_TABLE),
     ("HOOK_STATE_TABLE", config::HOOK_STATE_TABLE),
+    ("HOOK_SAMPLES_TABLE", config::HOOK_SAMPLES_TABLE),
     ("HOOK_ERRORS_TABLE", config::HOOK_ERRORS_TABLE),
     ("IDENTITIES_TABLE", config::IDENTITIES_TABLE),
     ("CLAIMS_TABLE", config::CLAIMS_TABLE),
@@ -164,12 +165,21 @@ async fn the_templates_tables_are_those_of_the_code() {
     let TableNames {
         hooks,
         hook_state,
+        hook_samples,
         hook_errors,
         identities,
         claims,
     } = names;
     let mut of_code = Vec::new();
-    for name in [hooks, hook_state, hook_errors, identities, claims] {
+    let of_them = [
+        hooks,
+        hook_state,
+        hook_samples,
+        hook_errors,
+        identities,
+        claims,
+    ];
+    for name in of_them {
         of_code.push(table_of_code(&aws, &name).await);
     }
     of_code.sort_unstable();
@@ -257,9 +267,12 @@ fn a_worker_outlives_its_slowest_batch() {
     let reading = read("functions/deliver/src/batch.rs");
     assert!(reading.contains("const READING: Duration = Duration::from_secs(10);"));
     let before = Duration::from_secs(10) + OPERATION_TIMEOUT;
-    // In the end the state is written, once more if it is late, then the circuit. The messages that
-    // follow go out meanwhile.
-    let after = 3 * OPERATION_TIMEOUT;
+    // In the end a sample is kept, which is cut off, and the state is written, once more if it is late,
+    // then the circuit or, if the hook is gone, the removal of the sample. The messages that follow go
+    // out meanwhile.
+    let sampling = read("functions/deliver/src/round.rs");
+    assert!(sampling.contains("const SAMPLING: Duration = Duration::from_secs(3);"));
+    let after = Duration::from_secs(3) + 3 * OPERATION_TIMEOUT;
     assert!(timeout("Deliver") >= before + ATTEMPT_GUARD + after);
 }
 

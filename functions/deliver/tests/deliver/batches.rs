@@ -16,7 +16,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn ten_jobs_of_one_hook_are_one_read_of_each_table_and_one_write() {
+async fn ten_jobs_of_one_hook_are_one_read_of_each_table_and_one_write_of_their_outcome() {
     let server = answering(200).await;
     let bench = Bench::new(&[*server.address()], "5s").await;
     let hook = bench.hook(&server.uri()).await;
@@ -30,6 +30,9 @@ async fn ten_jobs_of_one_hook_are_one_read_of_each_table_and_one_write() {
     );
     assert_eq!(bench.spy.requests("BatchGetItem").len(), 2);
     assert_eq!(bench.spy.requests("UpdateItem").len(), 1);
+    // Its sample, once an hour.
+    assert_eq!(bench.spy.requests("PutItem").len(), 1);
+    assert_eq!(bench.spy.operations().len(), 4);
 }
 
 #[tokio::test]

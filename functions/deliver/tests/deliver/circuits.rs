@@ -50,6 +50,7 @@ async fn open(bench: &Bench, hook: &Hook, probe_at: Timestamp) -> OpenCircuit {
         failures: FAILURES_TO_OPEN,
         edited_at: hook.updated_at,
         attempts: None,
+        sampled_at: None,
     };
     states.record(&failing).await.unwrap();
     let set = states.set_circuit(hook.id, None, &open);

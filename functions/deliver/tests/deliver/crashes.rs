@@ -28,6 +28,8 @@ async fn until_done(bench: &Bench, lambda: &Lambda) {
 #[rstest]
 #[case::before_the_call(Cue::Before("BatchGetItem"), 1, 1)]
 #[case::when_the_endpoint_has_it(Cue::Before(POST), 2, 1)]
+#[case::before_the_sample(Cue::Before("PutItem"), 2, 1)]
+#[case::between_the_sample_and_the_record(Cue::After("PutItem"), 2, 1)]
 #[case::before_the_record(Cue::Before("UpdateItem"), 2, 1)]
 #[case::after_the_record(Cue::After("UpdateItem"), 2, 2)]
 #[case::before_the_delete(Cue::Before(ANSWER), 2, 2)]
@@ -50,6 +52,7 @@ async fn a_delivery_survives_its_worker(
     assert_eq!(lambda.handed_out(), [id, id]);
     assert_eq!(lambda.calls("works"), calls);
     assert_eq!(bench.stats(&hook).await.total_calls, counted);
+    assert!(bench.stores.samples.get(&hook).await.unwrap().is_some());
     bench.assert_nothing_queued().await;
 }
 

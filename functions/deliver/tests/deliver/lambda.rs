@@ -158,6 +158,7 @@ impl Lambda {
             variable("AWS_ENDPOINT_URL_SQS", &format!("http://{sqs}")),
             variable("HOOKS_TABLE", "test-hooks"),
             variable("HOOK_STATE_TABLE", "test-hook-state"),
+            variable("HOOK_SAMPLES_TABLE", "test-hook-samples"),
             variable("DELIVERIES_QUEUE_URL", &bench.deliveries),
             variable("DEAD_LETTERS_QUEUE_URL", &bench.dead_letters),
             variable("ALLOW_TARGETS", &endpoint),

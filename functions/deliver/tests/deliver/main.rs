@@ -21,5 +21,6 @@ mod lambda;
 mod polling;
 mod receiver;
 mod retries;
+mod samples;
 mod signatures;
 mod spy;

@@ -73,7 +73,7 @@ impl Function {
                     created_at: now,
                     updated_at: now,
                 };
-                let state = StoredState::new(&hook, HookStats::default(), None);
+                let state = StoredState::new(&hook, HookStats::default());
                 (hook, state)
             })
             .collect();

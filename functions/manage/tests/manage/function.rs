@@ -54,7 +54,7 @@ pub(crate) fn hook(
         total_calls: id * 7 % 5,
         ..HookStats::default()
     };
-    let state = StoredState::new(&hook, stats, None);
+    let state = StoredState::new(&hook, stats);
     (hook, state)
 }
 

@@ -9,10 +9,9 @@ use serde_json::{Value, json};
 use shared::{
     clock,
     model::{
-        AttemptRecord, DeadLetter, DeliveryJob, Hook, HookId, HookRef, HookStats, OpenCircuit,
-        Outcome, Target,
+        AttemptRecord, DeadLetter, DeliveryJob, Hook, HookId, HookRef, OpenCircuit, Outcome, Target,
     },
-    store::{Recorded, StoredState},
+    store::Recorded,
 };
 use testing::{DOWNTOWN, MIAMI, ROOT, STUDENT, user};
 use uuid::Uuid;
@@ -364,6 +363,7 @@ async fn the_health_of_a_hook_shows_its_circuit() {
         failures: 5,
         edited_at: clock::now(),
         attempts: None,
+        sampled_at: None,
     };
     assert_eq!(states.record(&failing).await.unwrap(), Some(5));
     let mut open = OpenCircuit::opened(opened_at, Duration::from_hours(1));
@@ -421,6 +421,7 @@ async fn the_newest_attempts_are_listed_without_a_word_of_why_a_target_was_refus
         failures: 0,
         edited_at: now,
         attempts: Some(attempts),
+        sampled_at: None,
     };
     function
         .world
@@ -611,11 +612,13 @@ async fn many_hooks_are_deleted_by_filter_and_none_without() {
 #[tokio::test]
 async fn samples_are_the_stored_payload_or_the_events_example() {
     let function = function().await;
-    let (first, _) = hook(1, DOWNTOWN, CREATED, Some("s1"));
+    let first = hook(1, DOWNTOWN, CREATED, Some("s1"));
     let sample = json!({"n": 2});
-    let state = StoredState::new(&first, HookStats::default(), Some(&sample));
+    let samples = &function.world.stores.samples;
+    let kept = samples.keep(&first.0, r#"{"n":2}"#, clock::now());
+    assert!(kept.await.unwrap());
     function
-        .store(&[(first, state), hook(2, DOWNTOWN, ADDED, Some("s2"))])
+        .store(&[first, hook(2, DOWNTOWN, ADDED, Some("s2"))])
         .await;
     let api = function.api.of(DOWNTOWN);
     assert_eq!(api.get("hook/1/sample").await.expect(200), sample);
@@ -651,6 +654,61 @@ async fn samples_are_the_stored_payload_or_the_events_example() {
         missing["detail"],
         "No hook found with this filters for sample data"
     );
+}
+
+#[tokio::test]
+async fn a_sample_is_shown_as_it_is_kept_to_whoever_may_see_its_hook() {
+    let function = function().await;
+    let stored = hook(1, DOWNTOWN, CREATED, None);
+    let payload = r#"{"price":299.00,"big":12345678901234567890123,"a":1,"a":2}"#;
+    let samples = &function.world.stores.samples;
+    let kept = samples.keep(&stored.0, payload, clock::now());
+    assert!(kept.await.unwrap());
+    function.store(&[stored]).await;
+    let query = format!("hook/sample?event={CREATED}");
+    for (caller, path) in [
+        (DOWNTOWN, "hook/1/sample"),
+        (ROOT, "hook/1/sample"),
+        (DOWNTOWN, &query),
+    ] {
+        let shown = function.api.of(caller).get(path).await;
+        assert_eq!(shown.0.body(), payload.as_bytes(), "{caller} {path}");
+    }
+    let foreign = function.api.of(MIAMI).get("hook/1/sample").await;
+    assert_eq!(foreign.expect(400)["slug"], "hook-not-found");
+}
+
+#[tokio::test]
+async fn a_sample_is_gone_with_the_hooks_event_and_with_the_hook() {
+    let function = function().await;
+    let api = function.api.of(DOWNTOWN);
+    let samples = &function.world.stores.samples;
+    for id in 1..=3 {
+        let stored = hook(id, DOWNTOWN, CREATED, Some("s"));
+        let kept = samples.keep(&stored.0, r#"{"n":1}"#, clock::now());
+        assert!(kept.await.unwrap());
+        function.store(&[stored]).await;
+    }
+    let put = async |event: &str, target: &str| {
+        let body = json!({"event": event, "target": target}).to_string();
+        let put = api.call(Method::PUT, "hook/subscribe/1", body).await;
+        put.expect(200);
+        api.get("hook/1/sample").await.expect(200)
+    };
+    assert_eq!(put(CREATED, "https://b.com/x").await, json!({"n": 1}));
+    let other = put(ADDED, "https://b.com/x").await;
+    assert_eq!(other["role"], "STUDENT");
+
+    let rows = async || {
+        let dynamodb = function.world.aws.dynamodb();
+        let scan = dynamodb.scan().table_name("test-hook-samples");
+        scan.send().await.unwrap().count
+    };
+    assert_eq!(rows().await, 3);
+    for (path, left) in [("hook/subscribe/1", 2), ("hook/subscribe?service_id=s", 0)] {
+        api.call(Method::DELETE, path, "").await.expect(200);
+        assert_eq!(rows().await, left);
+    }
 }
 
 #[tokio::test]
