@@ -183,7 +183,7 @@ async fn endpoint(position: usize, hangs: bool, arrivals: &Arrivals) -> Result<S
         let arrivals = Arc::clone(&arrivals);
         async move {
             let payload: Value = serde_json::from_slice(&body).unwrap_or_default();
-            if let Some(number) = payload["number"].as_u64() {
+            if let Some(number) = payload["id"].as_u64() {
                 let mut arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
                 arrivals.entry((position, number)).or_insert(at);
             }
@@ -267,7 +267,7 @@ async fn publish(api: &str) -> Result<HashMap<u64, Published>> {
     let mut requests = JoinSet::new();
     for number in 0..u64::from(EVENTS_PER_SECOND * SECONDS) {
         let due = ticks.tick().await.into_std();
-        let event = json!({"event": EVENT, "academy": "academy", "payload": {"number": number}});
+        let event = json!({"event": EVENT, "academy": "academy", "payload": {"id": number}});
         let request = client
             .post(format!("{api}/v1/notify/event"))
             .header("authorization", "Token publisher")

@@ -151,7 +151,7 @@ fn a_file_and_the_standard_input_arrive_as_they_are_and_once_under_an_id() {
     let serve = Serve::start(&["--in-memory", "--allow-target", &allowed]);
     let academy = serve.token("downtown-campus");
     serve.subscribe(&academy, EVENT, &endpoint.url());
-    let payload = "{\"price\": 299.00,\n \"big\": 12345678901234567890123, \"é\" : \"\\u00e9\", \"a\":1, \"a\":2}";
+    let payload = "{\"watching\" : false,\n \"id\": 234, \"role\":\"\\u00e9é\", \"history_log\": [299.00, 12345678901234567890123]}";
     let (_directory, path) = file(format!("\n {payload}\n"));
     let api = format!("http://{}/", serve.addr);
     let token = serve.token("platform");
@@ -177,13 +177,19 @@ fn a_file_and_the_standard_input_arrive_as_they_are_and_once_under_an_id() {
         .unwrap();
     assert_eq!(text(&again.stdout), said);
 
-    let done = with_stdin(&mut publish("4", "-", &["--json"]), "[1.0]");
+    let done = with_stdin(&mut publish("4", "-", &["--json"]), "{\"id\": 7}");
     ended(&done, 0);
     let answer: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(answer["deliveries"], 1);
     assert_eq!(answer["id"].as_str().unwrap().len(), 36);
-    assert_eq!(endpoint.next(), "[1.0]");
+    assert_eq!(endpoint.next(), "{\"id\": 7}");
     assert!(!endpoint.has_more());
+}
+
+/// A payload of this many bytes.
+fn largest(bytes: usize) -> String {
+    let frame = r#"{"id":1,"role":""}"#.len();
+    format!("{{\"id\":1,\"role\":\"{}\"}}\n", "x".repeat(bytes - frame))
 }
 
 #[test]
@@ -191,7 +197,7 @@ fn the_largest_payload_is_the_apis() {
     let serve = Serve::start(&["--in-memory"]);
     let api = format!("http://{}", serve.addr);
     for (bytes, code) in [(256 * 1024, 0), (256 * 1024 + 1, 1)] {
-        let (_directory, path) = file(format!("\"{}\"\n", "x".repeat(bytes - 2)));
+        let (_directory, path) = file(largest(bytes));
         let args = ["publish", EVENT, "--academy", "4", "--file", &path];
         let done = publisher(&api, &serve.token("platform"))
             .args(args)

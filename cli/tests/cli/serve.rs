@@ -76,7 +76,7 @@ fn what_was_answered_survives_a_kill() {
     let made = Arc::new(Mutex::new(Vec::new()));
     let accepted = Arc::new(Mutex::new(Vec::new()));
     let addr = serve.addr;
-    let writers: Vec<_> = (0..4)
+    let writers: Vec<_> = (1..=4)
         .map(|writer| {
             let (stop, made, accepted) = (stop.clone(), made.clone(), accepted.clone());
             let (academy, publisher) = (academy.clone(), publisher.clone());
@@ -90,12 +90,12 @@ fn what_was_answered_survives_a_kill() {
                         Ok((201, hook)) => made.lock().unwrap().push(hook["id"].clone()),
                         _ => break,
                     }
-                    let payload = format!("{writer}{number:05}");
+                    let payload = format!(r#"{{"id":{writer}{number:05}}}"#);
                     let event = format!(
-                        r#"{{"event": "{EVENT}", "academy": "downtown-campus", "payload": "{payload}"}}"#
+                        r#"{{"event": "{EVENT}", "academy": "downtown-campus", "payload": {payload}}}"#
                     );
                     match try_call(addr, "POST", "/v1/notify/event", &publisher, &event) {
-                        Ok((202, _)) => accepted.lock().unwrap().push(format!("{payload:?}")),
+                        Ok((202, _)) => accepted.lock().unwrap().push(payload),
                         _ => break,
                     }
                 }

@@ -71,7 +71,7 @@ fn publish(serve: &Serve, publisher: &str, numbers: impl Iterator<Item = usize>)
             "event": EVENT,
             "academy": "downtown-campus",
             "id": format!("storm-{number}"),
-            "payload": number,
+            "payload": {"id": number},
         })
     });
     let body = Value::Array(events.collect()).to_string();
@@ -95,7 +95,10 @@ fn storm(events: usize, killed: bool) {
     let seen = Seen::default();
     let endpoint = Endpoint::answering({
         let seen = seen.clone();
-        move |body| seen.call(body.parse().unwrap())
+        move |body| {
+            let payload: Value = serde_json::from_str(body).unwrap();
+            seen.call(payload["id"].to_string().parse().unwrap())
+        }
     });
     let allowed = endpoint.addr.to_string();
     let args = ["--allow-target", &allowed, "--retry-schedule", "1s,1s,1s"];
