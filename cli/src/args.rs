@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Errors(ErrorsArgs),
     /// The dead-letter queue of a deployment.
     Dlq(DlqArgs),
+    /// Events that came over a deployment's event bus and are wrong.
+    Bus(BusArgs),
 }
 
 #[derive(Debug, Args)]
@@ -288,7 +290,8 @@ pub(crate) struct Deployment {
         long_help = "The stack's name. Without it the tables and queues are those that the \
                      environment names: HOOKS_TABLE, HOOK_STATE_TABLE and IDENTITIES_TABLE for \
                      academies, users and tokens, HOOK_ERRORS_TABLE and DELIVERIES_QUEUE_URL for \
-                     errors, DEAD_LETTERS_QUEUE_URL for dead letters. Region, credentials and \
+                     errors, DEAD_LETTERS_QUEUE_URL for dead letters, EVENTS_QUEUE_URL and \
+                     DEAD_EVENTS_QUEUE_URL for events of the bus. Region, credentials and \
                      AWS_ENDPOINT_URL are those of the AWS CLI."
     )]
     pub(crate) stack: Option<String>,
@@ -436,6 +439,34 @@ one to how often a message was received, which means nothing in this queue.")]
         #[arg(long)]
         payload: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BusArgs {
+    #[command(subcommand)]
+    pub(crate) command: BusCommand,
+    #[command(flatten)]
+    pub(crate) deployment: Deployment,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BusCommand {
+    /// Show the events that could not be published, with the reasons, without taking them away.
+    Peek {
+        /// How many events to show at most.
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+        max: u16,
+        /// Show the events whole, too.
+        #[arg(long)]
+        payload: bool,
+    },
+    /// Have them published after all: when what was wrong with them is mended, such as an academy that
+    /// was not known.
+    #[command(after_help = "\
+Each event goes back into the queue that it came from and is then taken out of the dead ones. One that is
+still wrong comes back to them. Interrupt it when you like: nothing is lost, and what had an id is
+published once.")]
+    Resend,
 }
 
 fn name(text: &str) -> Result<String, String> {

@@ -6,11 +6,12 @@ use std::{collections::HashMap, future::IntoFuture, net::SocketAddr, time::Durat
 use anyhow::{Context, Result};
 use aws_sdk_sqs::types::QueueAttributeName;
 use deliver::Deliver;
-use emulator::{EventSource, LocalAws, Storage};
+use emulator::{EventRule, EventSource, LocalAws, Storage};
 use errors::Errors;
-use ingest::Ingest;
+use ingest::{Bus, Ingest};
 use manage::Manage;
 use shared::{
+    catalog,
     deliver::{client::DeliveryClient, guard::AddressGuard, schedule::RetrySchedule},
     http,
     queue::Queue,
@@ -28,8 +29,15 @@ const VISIBILITY_TIMEOUT_S: u32 = 540;
 /// The same for dead letters.
 const DEAD_LETTERS_VISIBILITY_TIMEOUT_S: u32 = 180;
 
+/// The same for events of the bus.
+const EVENTS_VISIBILITY_TIMEOUT_S: u32 = 180;
+
 /// As the template has it: how often a job is handed out before it is a dead letter.
 const MAX_RECEIVES: u32 = 5;
+
+/// As the template has it: how often an event of the bus is handed out before it is dead. With the time
+/// in between it outlasts an outage of an hour.
+const EVENTS_MAX_RECEIVES: u32 = 20;
 
 /// The most messages that a worker gets at once.
 const BATCH_SIZE: i32 = 10;
@@ -40,6 +48,9 @@ const DELIVERING: usize = 4 * emulator::GROUP_IN_FLIGHT as usize;
 
 /// How many workers record dead letters at once.
 const RECORDING: usize = 2;
+
+/// How many workers publish events of the bus at once.
+const PUBLISHING: usize = 2;
 
 /// How long open connections have at the end to finish their requests.
 const HTTP_GRACE: Duration = Duration::from_secs(3);
@@ -58,6 +69,8 @@ pub(crate) struct Prepared {
     pub(crate) stores: Stores,
     deliveries_url: String,
     dead_letters_url: String,
+    events_url: String,
+    dead_events_url: String,
 }
 
 /// A running bundle.
@@ -76,18 +89,27 @@ impl Prepared {
         create_tables(&aws.dynamodb(), &names).await?;
         let hidden_s = DEAD_LETTERS_VISIBILITY_TIMEOUT_S;
         let dead_letters_url = create_queue(&aws, "dead-letters", hidden_s, None).await?;
-        let redrive = format!(
-            r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":{MAX_RECEIVES}}}"#,
-            queue_arn(&aws, &dead_letters_url).await?
-        );
+        let redrive = Some((dead_letters_url.as_str(), MAX_RECEIVES));
         let hidden_s = VISIBILITY_TIMEOUT_S;
-        let deliveries_url = create_queue(&aws, "deliveries", hidden_s, Some(redrive)).await?;
+        let deliveries_url = create_queue(&aws, "deliveries", hidden_s, redrive).await?;
+        // Nobody takes what is in there, so it does not matter for how long that is hidden.
+        let hidden_s = EVENTS_VISIBILITY_TIMEOUT_S;
+        let dead_events_url = create_queue(&aws, "dead-events", hidden_s, None).await?;
+        let redrive = Some((dead_events_url.as_str(), EVENTS_MAX_RECEIVES));
+        let events_url = create_queue(&aws, "events", hidden_s, redrive).await?;
+        aws.route_events(EventRule {
+            bus: STACK.to_owned(),
+            sources: catalog::sources(),
+            queue: format!("{STACK}-events"),
+        });
         let stores = Stores::new(&aws.dynamodb(), &names);
         Ok(Self {
             aws,
             stores,
             deliveries_url,
             dead_letters_url,
+            events_url,
+            dead_events_url,
         })
     }
 
@@ -100,6 +122,10 @@ impl Prepared {
                 self.aws.dynamodb_url().to_owned(),
             ),
             ("AWS_ENDPOINT_URL_SQS", self.aws.sqs_url().to_owned()),
+            (
+                "AWS_ENDPOINT_URL_EVENTBRIDGE",
+                self.aws.eventbridge_url().to_owned(),
+            ),
             ("AWS_REGION", "us-east-1".to_owned()),
             // The AWS CLI's first version knows no other.
             ("AWS_DEFAULT_REGION", "us-east-1".to_owned()),
@@ -113,6 +139,9 @@ impl Prepared {
             ("CLAIMS_TABLE", names.claims),
             ("DELIVERIES_QUEUE_URL", self.deliveries_url.clone()),
             ("DEAD_LETTERS_QUEUE_URL", self.dead_letters_url.clone()),
+            ("EVENT_BUS_NAME", STACK.to_owned()),
+            ("EVENTS_QUEUE_URL", self.events_url.clone()),
+            ("DEAD_EVENTS_QUEUE_URL", self.dead_events_url.clone()),
         ]
     }
 
@@ -127,7 +156,8 @@ impl Prepared {
         let guard = AddressGuard::new(allow_targets);
         let sqs = self.aws.sqs();
         let deliveries = Queue::new(sqs.clone(), self.deliveries_url.clone());
-        let dead_letters = Queue::new(sqs, self.dead_letters_url.clone());
+        let dead_letters = Queue::new(sqs.clone(), self.dead_letters_url.clone());
+        let dead_events = Queue::new(sqs, self.dead_events_url.clone());
         let client = DeliveryClient::new(guard.clone())?;
         let deliver = Deliver {
             stores: self.stores.clone(),
@@ -138,8 +168,9 @@ impl Prepared {
         };
         let errors = Errors::new(self.stores.errors.clone());
         let manage = Manage::new(self.stores.clone(), guard, client, deliveries.clone());
-        let routes = manage::routes(manage)
-            .merge(ingest::routes(Ingest::new(self.stores.clone(), deliveries)));
+        let ingest = Ingest::new(self.stores.clone(), deliveries);
+        let bus = Bus::new(ingest.clone(), dead_events);
+        let routes = manage::routes(manage).merge(ingest::routes(ingest));
         let router = http::finish(routes);
 
         let stop = CancellationToken::new();
@@ -166,6 +197,7 @@ impl Prepared {
         };
         let delivering = source(&self.deliveries_url, DELIVERING);
         let recording = source(&self.dead_letters_url, RECORDING);
+        let publishing = source(&self.events_url, PUBLISHING);
         let deliver = move |event| {
             let deliver = deliver.clone();
             async move { deliver.handle(event).await }
@@ -174,6 +206,11 @@ impl Prepared {
             let errors = errors.clone();
             async move { errors.handle(event).await }
         };
+        let publish = move |event| {
+            let bus = bus.clone();
+            async move { bus.handle(event).await }
+        };
+        tasks.spawn(publishing.run(publish, stop.clone()));
         tasks.spawn(delivering.run(deliver, stop.clone()));
         tasks.spawn(recording.run(record, stop.clone()));
         Ok(Bundle {
@@ -212,7 +249,7 @@ impl Bundle {
 }
 
 impl Prepared {
-    /// How many jobs wait for their attempt or their record.
+    /// How many jobs wait for their attempt or their record, and events of the bus to be published.
     async fn queued(&self) -> Result<u64> {
         let counts = [
             QueueAttributeName::ApproximateNumberOfMessages,
@@ -220,7 +257,11 @@ impl Prepared {
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
         ];
         let mut sum = 0;
-        for url in [&self.deliveries_url, &self.dead_letters_url] {
+        for url in [
+            &self.deliveries_url,
+            &self.dead_letters_url,
+            &self.events_url,
+        ] {
             let request = self.aws.sqs().get_queue_attributes().queue_url(url);
             let answer = request
                 .set_attribute_names(Some(counts.to_vec()))
@@ -245,7 +286,7 @@ async fn create_queue(
     aws: &LocalAws,
     name: &str,
     hidden_s: u32,
-    redrive: Option<String>,
+    redrive: Option<(&str, u32)>,
 ) -> Result<String> {
     let name = format!("{STACK}-{name}");
     let failed = || format!("cannot make the queue {name}");
@@ -258,7 +299,11 @@ async fn create_queue(
     // Apart from its making: an older release may have made it with other attributes.
     let mut attributes =
         HashMap::from([(QueueAttributeName::VisibilityTimeout, hidden_s.to_string())]);
-    attributes.extend(redrive.map(|redrive| (QueueAttributeName::RedrivePolicy, redrive)));
+    if let Some((dead_letters_url, receives)) = redrive {
+        let arn = queue_arn(aws, dead_letters_url).await?;
+        let policy = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":{receives}}}"#);
+        attributes.insert(QueueAttributeName::RedrivePolicy, policy);
+    }
     let request = sqs.set_queue_attributes().queue_url(&url);
     let set = request.set_attributes(Some(attributes)).send().await;
     set.with_context(failed)?;

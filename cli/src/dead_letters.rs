@@ -33,17 +33,23 @@ pub(crate) async fn run(args: DlqArgs) -> Result<()> {
     let sqs = Client::new(&aws::sdk_config().await);
     let environment = config::dead_letters_queue;
     let url = queue_url(&args.deployment, "dead-letters", environment, &sqs).await?;
-    count(&sqs, &url).await?;
+    peek(&sqs, &url, max, |message| show(message, payload)).await
+}
+
+/// Shows what is in a queue, without taking it away.
+pub(crate) async fn peek(sqs: &Client, url: &str, max: u16, show: impl Fn(&Message)) -> Result<()> {
+    count(sqs, url).await?;
     let max = usize::from(max);
     let mut seen = BTreeSet::new();
     let mut barren = 0;
     while seen.len() < max && barren < LOOKS {
         barren += 1;
-        for message in look(&sqs, &url).await? {
+        for message in look(sqs, url).await? {
             let id = message.message_id.clone().unwrap_or_default();
             if seen.len() < max && seen.insert(id) {
                 barren = 0;
-                show(&message, payload, clock::now());
+                show_age(&message, clock::now());
+                show(&message);
             }
         }
     }
@@ -62,7 +68,7 @@ async fn count(sqs: &Client, url: &str) -> Result<()> {
     let attributes = answer.attributes.unwrap_or_default();
     let number = |name| attributes.get(&name).map_or("?", String::as_str);
     println!(
-        "Messages that can be seen: {}; that `errors` is at, or comes back to: {}; that wait: {}.",
+        "Messages that can be seen: {}; that somebody is at, or comes back to: {}; that wait: {}.",
         number(Visible),
         number(InFlight),
         number(Delayed),
@@ -78,6 +84,7 @@ async fn look(sqs: &Client, url: &str) -> Result<Vec<Message>> {
         .max_number_of_messages(AT_ONCE)
         .visibility_timeout(0)
         .wait_time_seconds(WAIT_S)
+        .message_attribute_names("All")
         .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
         .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
     let answer = request.send().await;
@@ -85,7 +92,8 @@ async fn look(sqs: &Client, url: &str) -> Result<Vec<Message>> {
     Ok(answer.messages.unwrap_or_default())
 }
 
-fn show(message: &Message, payload: bool, now: Timestamp) {
+/// Which message it is, and how old.
+fn show_age(message: &Message, now: Timestamp) {
     let attribute = |name| {
         let attributes = message.attributes.as_ref()?;
         attributes.get(&name)?.parse::<i64>().ok()
@@ -98,7 +106,9 @@ fn show(message: &Message, payload: bool, now: Timestamp) {
     let receives = attribute(MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(0);
     let id = message.message_id().unwrap_or("?");
     println!("\nmessage {id}  {age}  received {receives} times");
+}
 
+fn show(message: &Message, payload: bool) {
     let body = message.body().unwrap_or_default();
     match QueueMessage::decode(body) {
         Ok(QueueMessage::DeadLetter(letter)) => {

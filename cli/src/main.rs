@@ -8,6 +8,7 @@
 mod api;
 mod args;
 mod bundle;
+mod dead_events;
 mod dead_letters;
 mod demo;
 mod fixtures;
@@ -66,5 +67,6 @@ async fn run() -> Result<()> {
         Command::Token(args) => operator::token(args).await,
         Command::Errors(args) => hook_errors::run(args).await,
         Command::Dlq(args) => dead_letters::run(args).await,
+        Command::Bus(args) => dead_events::run(args).await,
     }
 }

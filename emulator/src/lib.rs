@@ -1,15 +1,17 @@
 //! The AWS that the bundle needs, in one process: for the laptop and for tests, never in a function.
 //!
-//! [`LocalAws`] serves DynamoDB and SQS on loopback ports, over files of one directory or in memory;
-//! [`EventSource`] hands a queue's messages to a handler as Lambda's event source mapping does. What
+//! [`LocalAws`] serves DynamoDB, SQS and EventBridge on loopback ports, over files of one directory or in
+//! memory; [`EventSource`] hands a queue's messages to a handler as Lambda's event source mapping does. What
 //! is stored survives the process, however it ends: both keep SQLite files with a write-ahead log.
 
 mod event_source;
+mod eventbridge;
 mod sqs;
 
 use std::{
     fs::{File, TryLockError},
     path::PathBuf,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -20,6 +22,7 @@ use tokio::{net::TcpListener, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use event_source::EventSource;
+pub use eventbridge::EventRule;
 pub use sqs::GROUP_IN_FLIGHT;
 
 /// How often expired items and messages are removed.
@@ -51,11 +54,13 @@ pub enum StartError {
     Queues(#[from] rusqlite::Error),
 }
 
-/// DynamoDB and SQS, for as long as this value lives.
+/// DynamoDB, SQS and EventBridge, for as long as this value lives.
 #[derive(Debug)]
 pub struct LocalAws {
     dynamodb_url: String,
     sqs_url: String,
+    eventbridge_url: String,
+    event_rule: Arc<OnceLock<EventRule>>,
     tasks: JoinSet<()>,
     /// Ends the servers when this is dropped.
     stop: DropGuard,
@@ -64,7 +69,7 @@ pub struct LocalAws {
 }
 
 impl LocalAws {
-    /// Opens the storage and starts both servers on free loopback ports.
+    /// Opens the storage and starts the servers on free loopback ports.
     pub async fn start(storage: &Storage) -> Result<Self, StartError> {
         let (lock, database, queues) = open(storage)?;
         let stop = CancellationToken::new();
@@ -91,10 +96,23 @@ impl LocalAws {
                 tracing::error!(%error, "the embedded SQS has ended");
             }
         });
+        let event_rule = Arc::<OnceLock<EventRule>>::default();
+        let eventbridge = eventbridge::Server::new(server.clone(), event_rule.clone());
         tasks.spawn(sweep(database, server, stop.clone()));
+
+        let (listener, eventbridge_url) = listen().await?;
+        let served = axum::serve(listener, eventbridge.router())
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        tasks.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the embedded EventBridge has ended");
+            }
+        });
         Ok(Self {
             dynamodb_url,
             sqs_url,
+            eventbridge_url,
+            event_rule,
             tasks,
             stop: stop.drop_guard(),
             _lock: lock,
@@ -111,6 +129,17 @@ impl LocalAws {
     #[must_use]
     pub fn sqs_url(&self) -> &str {
         &self.sqs_url
+    }
+
+    /// Where EventBridge listens.
+    #[must_use]
+    pub fn eventbridge_url(&self) -> &str {
+        &self.eventbridge_url
+    }
+
+    /// Has events of a bus put into a queue. There is one such rule: the first stays.
+    pub fn route_events(&self, rule: EventRule) {
+        self.event_rule.get_or_init(|| rule);
     }
 
     /// A client of the tables.
@@ -139,7 +168,7 @@ impl LocalAws {
         aws_sdk_sqs::Client::from_conf(config)
     }
 
-    /// Ends both servers, after the requests in progress.
+    /// Ends the servers, after the requests in progress.
     pub async fn shut_down(mut self) {
         drop(self.stop);
         while self.tasks.join_next().await.is_some() {}

@@ -91,6 +91,11 @@ pub fn dead_letters_queue() -> Result<String, ConfigError> {
     required("DEAD_LETTERS_QUEUE_URL")
 }
 
+/// `EVENTS_QUEUE_URL`: where events of the bus wait.
+pub fn events_queue() -> Result<String, ConfigError> {
+    required("EVENTS_QUEUE_URL")
+}
+
 /// `DEAD_EVENTS_QUEUE_URL`: where events of the bus go that are wrong.
 pub fn dead_events_queue() -> Result<String, ConfigError> {
     required("DEAD_EVENTS_QUEUE_URL")

@@ -9,7 +9,9 @@ use super::{
         GetQueueAttributes, GetQueueUrl, ListQueues, NewMessage, PurgeQueue, QueueUrl, Receipt,
         ReceiveMessage, Received, SendMessage, Sent, SetQueueAttributes, VisibilityChange,
     },
-    messages::{MAX_BYTES, check_batch, each, in_range, is_name, new_message, show},
+    messages::{
+        MAX_BYTES, Wanted, bytes_of, check_batch, each, in_range, is_name, new_message, show,
+    },
     queue::{ACCOUNT, ATTRIBUTES, Queue, arn, check_attribute, is_readable, redrive_policy},
     server::now,
     store::{Attributes, ReceiveRules},
@@ -147,10 +149,20 @@ impl Server {
 
     pub(super) fn send(&self, request: SendMessage) -> Result<Sent, SqsError> {
         let queue = self.queue_at(&request.queue_url)?;
-        let (message, sent) = new_message(request.message, &queue)?;
+        self.send_one(&queue, request.message)
+    }
+
+    fn send_one(&self, queue: &Queue, message: NewMessage) -> Result<Sent, SqsError> {
+        let (message, sent) = new_message(message, queue)?;
         self.inner.store.send(&queue.name, &[message], now())?;
         self.inner.changed.notify_waiters();
         Ok(sent)
+    }
+
+    /// Puts a message into the queue of this name, as a service does that has it for a target.
+    pub(crate) fn put(&self, queue: &str, body: String) -> Result<(), SqsError> {
+        self.send_one(&self.queue(queue)?, NewMessage::of(body))
+            .map(drop)
     }
 
     pub(super) fn send_batch(
@@ -162,7 +174,7 @@ impl Server {
         let bytes = request
             .entries
             .iter()
-            .map(|entry| entry.request.body.len())
+            .map(|entry| entry.request.body.len() + bytes_of(&entry.request.attributes))
             .sum();
         if bytes > MAX_BYTES {
             return Err(SqsError::BatchTooLong(bytes));
@@ -203,11 +215,14 @@ impl Server {
             visibility_timeout: visibility * 1000,
             redrive: queue.redrive(),
         };
-        let names = [
-            request.attribute_names,
-            request.message_system_attribute_names,
-        ]
-        .concat();
+        let wanted = Wanted {
+            system: [
+                request.attribute_names,
+                request.message_system_attribute_names,
+            ]
+            .concat(),
+            sender: request.message_attribute_names,
+        };
         let deadline = now() + wait * 1000;
         loop {
             // Before looking, so that what is sent from here on is not missed.
@@ -223,7 +238,7 @@ impl Server {
                 let messages = taken
                     .messages
                     .into_iter()
-                    .map(|message| show(message, &names))
+                    .map(|message| show(message, &wanted))
                     .collect();
                 return Ok(Received { messages });
             }

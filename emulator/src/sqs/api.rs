@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -64,9 +63,32 @@ pub(super) struct NewMessage {
     pub(super) delay_seconds: Option<i64>,
     #[serde(default)]
     pub(super) message_group_id: Option<String>,
-    /// Not carried here: refused.
     #[serde(default, rename = "MessageAttributes")]
-    pub(super) attributes: BTreeMap<String, Value>,
+    pub(super) attributes: MessageAttributes,
+}
+
+impl NewMessage {
+    /// A message that has nothing but its body.
+    pub(super) fn of(body: String) -> Self {
+        Self {
+            body,
+            delay_seconds: None,
+            message_group_id: None,
+            attributes: MessageAttributes::new(),
+        }
+    }
+}
+
+/// What a sender says of a message beside its body, by name.
+pub(super) type MessageAttributes = BTreeMap<String, MessageAttribute>;
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct MessageAttribute {
+    pub(super) data_type: String,
+    /// Of a binary attribute there is none.
+    #[serde(default)]
+    pub(super) string_value: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -100,6 +122,8 @@ pub(super) struct ReceiveMessage {
     pub(super) attribute_names: Vec<String>,
     #[serde(default)]
     pub(super) message_system_attribute_names: Vec<String>,
+    #[serde(default)]
+    pub(super) message_attribute_names: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -143,6 +167,11 @@ pub(super) struct Sent {
     pub(super) message_id: String,
     #[serde(rename = "MD5OfMessageBody")]
     pub(super) md5_of_message_body: String,
+    #[serde(
+        rename = "MD5OfMessageAttributes",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(super) md5_of_message_attributes: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -190,4 +219,11 @@ pub(super) struct ReceivedMessage {
     pub(super) md5_of_body: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) attributes: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) message_attributes: MessageAttributes,
+    #[serde(
+        rename = "MD5OfMessageAttributes",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(super) md5_of_message_attributes: Option<String>,
 }

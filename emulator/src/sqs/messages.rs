@@ -7,13 +7,19 @@ use uuid::Uuid;
 
 use super::{
     SqsError,
-    api::{BatchAnswer, Entry, Failed, NewMessage, ReceivedMessage, Sent, Successful},
+    api::{
+        BatchAnswer, Entry, Failed, MessageAttributes, NewMessage, ReceivedMessage, Sent,
+        Successful,
+    },
     queue::{ACCOUNT, Queue},
     store::{Outgoing, StoredMessage},
 };
 
 /// The most bytes in a message, and in all messages of a batch together.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
+
+/// The most attributes of a message.
+const MAX_ATTRIBUTES: usize = 10;
 
 /// The most entries in a batch.
 const MAX_ENTRIES: usize = 10;
@@ -101,7 +107,8 @@ pub(super) fn new_message(
         return Err(SqsError::MissingParameter("MessageBody"));
     }
     let limit = queue.number("MaximumMessageSize");
-    if i64::try_from(body.len()).unwrap_or(i64::MAX) > limit {
+    let bytes = body.len() + bytes_of(&attributes);
+    if i64::try_from(bytes).unwrap_or(i64::MAX) > limit {
         return invalid(format!(
             "A message of this queue has at most {limit} bytes."
         ));
@@ -111,11 +118,22 @@ pub(super) fn new_message(
             "MessageGroupId has 1 to 128 letters, digits and punctuation marks.".to_owned(),
         );
     }
-    if !attributes.is_empty() {
-        return invalid("Message attributes are not carried here.".to_owned());
+    if attributes.len() > MAX_ATTRIBUTES {
+        return invalid(format!(
+            "A message has at most {MAX_ATTRIBUTES} attributes."
+        ));
     }
-    // The service takes the characters that XML 1.0 does.
-    let is_allowed = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    for (name, attribute) in &attributes {
+        let value = attribute.string_value.as_deref().unwrap_or_default();
+        if value.is_empty() || attribute.data_type.starts_with("Binary") {
+            return invalid(format!(
+                "The attribute {name} has no text: other values are not carried here."
+            ));
+        }
+        if !value.chars().all(is_allowed) {
+            return Err(SqsError::InvalidMessageContents);
+        }
+    }
     if !body.chars().all(is_allowed) {
         return Err(SqsError::InvalidMessageContents);
     }
@@ -123,24 +141,78 @@ pub(super) fn new_message(
     let sent = Sent {
         message_id: message_id.clone(),
         md5_of_message_body: md5_hex(&body),
+        md5_of_message_attributes: md5_of(&attributes),
     };
     Ok((
         Outgoing {
             message_id,
             body,
             group: message_group_id.unwrap_or_default(),
+            attributes,
             delay,
         },
         sent,
     ))
 }
 
-fn md5_hex(text: &str) -> String {
+/// Whether the service takes a character: those that XML 1.0 does.
+fn is_allowed(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// How many bytes a message's attributes count for.
+pub(super) fn bytes_of(attributes: &MessageAttributes) -> usize {
+    let bytes = attributes.iter().map(|(name, attribute)| {
+        let value = attribute.string_value.as_deref().unwrap_or_default();
+        name.len() + attribute.data_type.len() + value.len()
+    });
+    bytes.sum()
+}
+
+fn md5_hex(text: impl AsRef<[u8]>) -> String {
     format!("{:032x}", u128::from_be_bytes(Md5::digest(text).into()))
 }
 
-/// A received message as it is shown, with the system attributes that are asked for.
-pub(super) fn show(message: StoredMessage, names: &[String]) -> ReceivedMessage {
+/// The digest of a message's attributes that clients check, as the service's developer guide has it:
+/// each part with its length before it, and a 1 before a text.
+fn md5_of(attributes: &MessageAttributes) -> Option<String> {
+    let mut bytes = Vec::new();
+    let add = |bytes: &mut Vec<u8>, text: &str| {
+        let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        bytes.extend(length.to_be_bytes());
+        bytes.extend(text.as_bytes());
+    };
+    for (name, attribute) in attributes {
+        add(&mut bytes, name);
+        add(&mut bytes, &attribute.data_type);
+        bytes.push(1);
+        let value = attribute.string_value.as_deref();
+        add(&mut bytes, value.unwrap_or_default());
+    }
+    (!attributes.is_empty()).then(|| md5_hex(bytes))
+}
+
+/// Which attributes of a received message are asked for.
+pub(super) struct Wanted {
+    /// Those of the system.
+    pub(super) system: Vec<String>,
+    /// Those of the sender.
+    pub(super) sender: Vec<String>,
+}
+
+/// A received message as it is shown, with the attributes that are asked for.
+pub(super) fn show(message: StoredMessage, wanted: &Wanted) -> ReceivedMessage {
+    let is_asked = |name: &str| {
+        wanted.sender.iter().any(|asked| match asked.as_str() {
+            "All" | ".*" => true,
+            asked => match asked.strip_suffix(".*") {
+                Some(prefix) => name.starts_with(prefix),
+                None => asked == name,
+            },
+        })
+    };
+    let mut message_attributes = message.attributes;
+    message_attributes.retain(|name, _| is_asked(name));
     let attributes = [
         (
             "ApproximateFirstReceiveTimestamp",
@@ -151,7 +223,10 @@ pub(super) fn show(message: StoredMessage, names: &[String]) -> ReceivedMessage 
         ("SenderId", ACCOUNT.to_owned()),
         ("SentTimestamp", message.sent_at.to_string()),
     ];
-    let is_wanted = |name: &str| names.iter().any(|wanted| wanted == "All" || wanted == name);
+    let is_wanted = |name: &str| {
+        let mut names = wanted.system.iter();
+        names.any(|wanted| wanted == "All" || wanted == name)
+    };
     ReceivedMessage {
         message_id: message.message_id,
         receipt_handle: message.receipt,
@@ -162,5 +237,7 @@ pub(super) fn show(message: StoredMessage, names: &[String]) -> ReceivedMessage 
             .filter(|(name, value)| is_wanted(name) && !value.is_empty())
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
+        md5_of_message_attributes: md5_of(&message_attributes),
+        message_attributes,
     }
 }

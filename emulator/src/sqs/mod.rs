@@ -13,12 +13,13 @@ mod server;
 mod store;
 
 pub use groups::GROUP_IN_FLIGHT;
+pub(crate) use queue::ACCOUNT;
 pub(crate) use server::{Server, now};
 pub(crate) use store::Store;
 
 /// What a caller did wrong, or what is wrong here.
 #[derive(Debug, thiserror::Error)]
-enum SqsError {
+pub(crate) enum SqsError {
     #[error("The specified queue does not exist.")]
     NoSuchQueue,
     #[error("A queue of this name exists with another {0}.")]

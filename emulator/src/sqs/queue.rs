@@ -6,7 +6,7 @@ use super::{
 };
 
 /// The account that all queues belong to.
-pub(super) const ACCOUNT: &str = "000000000000";
+pub(crate) const ACCOUNT: &str = "000000000000";
 
 /// The attributes that a queue may be given, and what each is without.
 pub(super) const ATTRIBUTES: [(&str, &str); 6] = [

@@ -17,7 +17,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use uuid::Uuid;
 
-use super::{SqsError, groups};
+use super::{SqsError, api::MessageAttributes, groups};
 
 /// Milliseconds since 1970.
 pub(super) type Millis = i64;
@@ -31,6 +31,7 @@ pub(super) struct Outgoing {
     pub(super) body: String,
     /// The group it belongs to; empty for none.
     pub(super) group: String,
+    pub(super) attributes: MessageAttributes,
     pub(super) delay: Millis,
 }
 
@@ -40,6 +41,7 @@ pub(super) struct StoredMessage {
     pub(super) receipt: String,
     pub(super) body: String,
     pub(super) group: String,
+    pub(super) attributes: MessageAttributes,
     pub(super) sent_at: Millis,
     pub(super) receive_count: i64,
     pub(super) first_received_at: Millis,
@@ -92,11 +94,12 @@ const SCHEMA: &str = "
         receive_count INTEGER NOT NULL DEFAULT 0,
         first_received_at INTEGER,
         receipt TEXT,
-        message_group TEXT NOT NULL DEFAULT ''
+        message_group TEXT NOT NULL DEFAULT '',
+        attributes TEXT NOT NULL DEFAULT '{}'
     );
 ";
 
-/// After the column that an older file may lack.
+/// After the columns that an older file may lack.
 const INDEXES: &str = "
     DROP INDEX IF EXISTS messages_by_time;
     CREATE INDEX IF NOT EXISTS messages_by_group
@@ -196,8 +199,8 @@ impl Store {
             transaction
                 .prepare_cached(
                     "INSERT INTO messages
-                         (queue, message_id, body, sent_at, visible_at, message_group)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                         (queue, message_id, body, sent_at, visible_at, message_group, attributes)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 )?
                 .execute(params![
                     queue,
@@ -205,7 +208,8 @@ impl Store {
                     message.body,
                     now,
                     now + message.delay,
-                    message.group
+                    message.group,
+                    serde_json::to_string(&message.attributes)?
                 ])?;
             groups::comes(&transaction, queue, &message.group, now + message.delay)?;
         }
@@ -318,10 +322,12 @@ impl Store {
 /// Makes the tables, or brings those of an older file up to date.
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
-    if !connection.column_exists(None, "messages", "message_group")? {
-        connection.execute_batch(
-            "ALTER TABLE messages ADD COLUMN message_group TEXT NOT NULL DEFAULT ''",
-        )?;
+    for (column, default) in [("message_group", "''"), ("attributes", "'{}'")] {
+        if !connection.column_exists(None, "messages", column)? {
+            connection.execute_batch(&format!(
+                "ALTER TABLE messages ADD COLUMN {column} TEXT NOT NULL DEFAULT {default}"
+            ))?;
+        }
     }
     connection.execute_batch(INDEXES)
 }
@@ -360,15 +366,15 @@ fn take(
                              first_received_at = coalesce(first_received_at, ?4)
          WHERE id = ?1
          RETURNING message_id, receipt, body, message_group, sent_at, receive_count,
-                   first_received_at",
+                   first_received_at, attributes",
     )?;
     let mut messages = Vec::with_capacity(ids.len());
     for id in ids {
         let receipt = format!("{id}:{}", Uuid::now_v7().simple());
         let visible_at = now + rules.visibility_timeout;
-        messages.push(
+        let (mut message, attributes) =
             update.query_row(params![id, visible_at, receipt, now], |row| {
-                Ok(StoredMessage {
+                let message = StoredMessage {
                     message_id: row.get(0)?,
                     receipt: row.get(1)?,
                     body: row.get(2)?,
@@ -376,9 +382,12 @@ fn take(
                     sent_at: row.get(4)?,
                     receive_count: row.get(5)?,
                     first_received_at: row.get(6)?,
-                })
-            })?,
-        );
+                    attributes: MessageAttributes::new(),
+                };
+                Ok((message, row.get::<_, String>(7)?))
+            })?;
+        message.attributes = serde_json::from_str(&attributes)?;
+        messages.push(message);
     }
     Ok(messages)
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::{
     operation::change_message_visibility::ChangeMessageVisibilityError,
+    primitives::Blob,
     types::{
         DeleteMessageBatchRequestEntry, MessageAttributeValue,
         MessageSystemAttributeName as System, QueueAttributeName,
@@ -59,16 +60,64 @@ async fn a_message_arrives_as_it_was_sent() {
     assert_eq!(attributes[&System::ApproximateReceiveCount], "1");
 }
 
+/// A text that goes with a message.
+fn attribute(value: &str) -> MessageAttributeValue {
+    let attribute = MessageAttributeValue::builder().data_type("String");
+    attribute.string_value(value).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_message_brings_the_attributes_that_are_asked_for() {
+    let local = local().await;
+    let sqs = local.sqs();
+    let jobs = queue(&sqs, "jobs", &[]).await;
+    let send = sqs.send_message().queue_url(&jobs).message_body("x");
+    let send = send.message_attributes("reason", attribute("gone"));
+    let sent = send.message_attributes("by", attribute("us")).send().await;
+    // Computed apart from this code, from what the service's developer guide says.
+    let digest = Some("ae4e0569d58f2c297227683321131dfa".to_owned());
+    assert_eq!(sent.unwrap().md5_of_message_attributes, digest);
+    for (asked, names) in [
+        (vec![], vec![]),
+        (vec!["reason"], vec!["reason"]),
+        (vec!["re.*"], vec!["reason"]),
+        (vec!["All"], vec!["by", "reason"]),
+        (vec![".*"], vec!["by", "reason"]),
+    ] {
+        let request = sqs.receive_message().queue_url(&jobs).visibility_timeout(0);
+        let asked = Some(asked.into_iter().map(str::to_owned).collect());
+        let received = request.set_message_attribute_names(asked).send().await;
+        let message = received.unwrap().messages.unwrap().remove(0);
+        let attributes = message.message_attributes.unwrap_or_default();
+        let mut found: Vec<_> = attributes.keys().map(String::as_str).collect();
+        found.sort_unstable();
+        assert_eq!(found, names);
+        for (name, value) in &attributes {
+            let wanted = if name == "by" { "us" } else { "gone" };
+            assert_eq!(value.string_value(), Some(wanted));
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_carried_is_refused() {
     let local = local().await;
     let sqs = local.sqs();
     let jobs = queue(&sqs, "jobs", &[]).await;
-    let attribute = MessageAttributeValue::builder().data_type("String");
-    let attribute = attribute.string_value("x").build().unwrap();
-    let send = sqs.send_message().queue_url(&jobs).message_body("x");
-    let refused = send.message_attributes("a", attribute).send().await;
+    let send = || sqs.send_message().queue_url(&jobs).message_body("x");
+    let binary = MessageAttributeValue::builder().data_type("Binary");
+    let binary = binary.binary_value(Blob::new("x")).build().unwrap();
+    let refused = send().message_attributes("a", binary).send().await;
     assert_eq!(code(refused), "InvalidParameterValue");
+    let many = (0..11).fold(send(), |send, number| {
+        send.message_attributes(number.to_string(), attribute("x"))
+    });
+    assert_eq!(code(many.send().await), "InvalidParameterValue");
+    let refused = send().message_attributes("a", attribute("\u{1}"));
+    assert_eq!(code(refused.send().await), "InvalidMessageContents");
+    let large = "x".repeat(1024 * 1024);
+    let refused = send().message_attributes("a", attribute(&large));
+    assert_eq!(code(refused.send().await), "InvalidParameterValue");
     assert_eq!(counts(&sqs, &jobs).await, [0, 0, 0]);
 }
 

@@ -95,7 +95,14 @@ impl CatalogEvent {
     /// The full path of the signal, `breathecode.assignments.signals.assignment_created`.
     #[must_use]
     pub fn signal_path(&self) -> String {
-        format!("breathecode.{}.signals.{}", self.app(), self.signal)
+        format!("{}.signals.{}", self.source(), self.signal)
+    }
+
+    /// What an event bus knows the event's app by: `breathecode.assignments`, with which the signal's
+    /// path begins.
+    #[must_use]
+    pub fn source(&self) -> String {
+        format!("breathecode.{}", self.app())
     }
 
     /// A payload of this event as JSON text: an object, indented, without surrounding space.
@@ -164,6 +171,14 @@ pub struct CatalogEntry {
 /// Every event there is, by app and then by name, in byte order.
 pub fn events() -> impl Iterator<Item = &'static CatalogEvent> {
     apps::APPS.iter().copied().flatten()
+}
+
+/// The sources of the events, each once, in the order of the catalogue.
+#[must_use]
+pub fn sources() -> Vec<String> {
+    let mut sources: Vec<_> = events().map(CatalogEvent::source).collect();
+    sources.dedup();
+    sources
 }
 
 /// The event of exactly this name, or `None` when there is none.

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use shared::catalog;
 use testing::{DOWNTOWN, STUDENT};
 
-use super::function::function;
+use super::function::{Function, function};
 
 #[tokio::test]
 async fn the_schema_of_an_event_is_that_of_its_payload() {
-    let api = function().await.api;
+    let Function { world: _world, api } = function().await;
     for event in catalog::events() {
         let path = format!("hook/event/{}/schema", event.name);
         assert_eq!(api.of(STUDENT).get(&path).await.expect(200), event.schema());
@@ -27,7 +27,7 @@ async fn the_schema_of_an_event_is_that_of_its_payload() {
 
 #[tokio::test]
 async fn anybody_may_read_the_description() {
-    let api = function().await.api;
+    let Function { world: _world, api } = function().await;
     let answer = api.get("openapi.json").await;
     assert_eq!(answer.0.headers()[header::CONTENT_TYPE], "application/json");
     let document = answer.expect(200);
@@ -47,7 +47,7 @@ async fn anybody_may_read_the_description() {
 
 #[tokio::test]
 async fn every_endpoint_but_the_public_ones_asks_who_calls() {
-    let api = function().await.api;
+    let Function { world: _world, api } = function().await;
     let document = api.get("openapi.json").await.expect(200);
     let mut public = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -68,7 +68,7 @@ async fn every_endpoint_but_the_public_ones_asks_who_calls() {
 
 #[tokio::test]
 async fn the_page_needs_nothing_from_anywhere() {
-    let api = function().await.api;
+    let Function { world: _world, api } = function().await;
     let answer = api.get("docs").await.0;
     assert_eq!(answer.status(), 200);
     let headers = answer.headers();
