@@ -6,6 +6,7 @@
     reason = "what the tests share fails the test that called it"
 )]
 
+mod bus;
 mod changes;
 mod events;
 
@@ -24,7 +25,7 @@ pub(crate) const LEAD: &str = "form_entry.added";
 
 pub(crate) struct Function {
     pub(crate) world: World,
-    queue_url: String,
+    pub(crate) queue_url: String,
     /// As the publisher calls it.
     pub(crate) api: Api,
 }
