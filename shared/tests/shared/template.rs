@@ -221,6 +221,26 @@ fn every_function_is_given_the_variables_that_it_asks_for_and_no_other() {
     }
 }
 
+#[test]
+fn what_ingest_serves_is_routed_to_it_and_everything_else_to_manage() {
+    let routes = |function: &str| -> BTreeSet<Option<&str>> {
+        let events = properties(function)["Events"].as_hash().unwrap();
+        let routes = events
+            .values()
+            .filter(|event| text(&event["Type"]) == "HttpApi");
+        routes
+            .map(|event| event["Properties"]["Path"].as_str())
+            .collect()
+    };
+    let code = read("functions/ingest/src/lib.rs");
+    let served = code.split("path = \"").skip(1);
+    let served: BTreeSet<_> = served.map(|rest| rest.split('"').next()).collect();
+    assert!(!served.is_empty());
+    assert_eq!(routes("Ingest"), served);
+    // No path: every request that no other route takes.
+    assert_eq!(routes("Manage"), BTreeSet::from([None]));
+}
+
 /// The functions that a queue feeds: each with the queue and the mapping between them.
 fn workers() -> Vec<(&'static str, &'static str, &'static Yaml)> {
     let functions = resources("AWS::Serverless::Function").into_iter();
