@@ -53,7 +53,7 @@ def broken_promises(resources):
                     yield f"{name}: the queue's visibility timeout is below six times the function's"
                 if "ReportBatchItemFailures" not in properties.get("FunctionResponseTypes", []):
                     yield f"{name}: one bad message would bring its whole batch back"
-            case "AWS::IAM::Role" if "*" in json.dumps(properties):
+            case "AWS::IAM::Role" | "AWS::SQS::QueuePolicy" if "*" in json.dumps(properties):
                 yield f"{name}: a wildcard in its rights"
 
 

@@ -14,7 +14,7 @@ use emulator::{LocalAws, Storage};
 use serde_json::value::RawValue;
 use shared::{
     aws::OPERATION_TIMEOUT,
-    config,
+    catalog, config,
     model::{
         ATTEMPT_GUARD, DeadLetter, DeliveryJob, HookId, HookRef, PROBE_LEASE, QueueMessage, Scope,
     },
@@ -29,7 +29,7 @@ static TEMPLATE: LazyLock<Yaml> = LazyLock::new(|| {
 });
 
 /// The calls by which a function asks for a variable, and the variable's name.
-const ASKED: [(&str, &str); 10] = [
+const ASKED: [(&str, &str); 11] = [
     ("HOOKS_TABLE", config::HOOKS_TABLE),
     ("HOOK_STATE_TABLE", config::HOOK_STATE_TABLE),
     ("HOOK_SAMPLES_TABLE", config::HOOK_SAMPLES_TABLE),
@@ -38,6 +38,7 @@ const ASKED: [(&str, &str); 10] = [
     ("CLAIMS_TABLE", config::CLAIMS_TABLE),
     ("deliveries_queue", "DELIVERIES_QUEUE_URL"),
     ("dead_letters_queue", "DEAD_LETTERS_QUEUE_URL"),
+    ("dead_events_queue", "DEAD_EVENTS_QUEUE_URL"),
     ("retry_schedule", "RETRY_SCHEDULE"),
     ("allow_targets", "ALLOW_TARGETS"),
 ];
@@ -220,6 +221,26 @@ fn every_function_is_given_the_variables_that_it_asks_for_and_no_other() {
     }
 }
 
+#[test]
+fn what_ingest_serves_is_routed_to_it_and_everything_else_to_manage() {
+    let routes = |function: &str| -> BTreeSet<Option<&str>> {
+        let events = properties(function)["Events"].as_hash().unwrap();
+        let routes = events
+            .values()
+            .filter(|event| text(&event["Type"]) == "HttpApi");
+        routes
+            .map(|event| event["Properties"]["Path"].as_str())
+            .collect()
+    };
+    let code = read("functions/ingest/src/lib.rs");
+    let served = code.split("path = \"").skip(1);
+    let served: BTreeSet<_> = served.map(|rest| rest.split('"').next()).collect();
+    assert!(!served.is_empty());
+    assert_eq!(routes("Ingest"), served);
+    // No path: every request that no other route takes.
+    assert_eq!(routes("Manage"), BTreeSet::from([None]));
+}
+
 /// The functions that a queue feeds: each with the queue and the mapping between them.
 fn workers() -> Vec<(&'static str, &'static str, &'static Yaml)> {
     let functions = resources("AWS::Serverless::Function").into_iter();
@@ -243,6 +264,7 @@ fn no_message_is_handed_out_again_while_its_worker_may_still_be_at_it() {
     let workers = workers();
     let pairs: Vec<_> = workers.iter().map(|(f, q, _)| (*f, *q)).collect();
     let wanted = [
+        ("Ingest", "EventsQueue"),
         ("Deliver", "DeliveriesQueue"),
         ("Errors", "DeadLettersQueue"),
     ];
@@ -253,6 +275,99 @@ fn no_message_is_handed_out_again_while_its_worker_may_still_be_at_it() {
         assert!(hidden_s >= 6 * timeout_s, "{function}");
         let answers = mapping["FunctionResponseTypes"].as_vec().unwrap();
         assert_eq!(text(&answers[0]), "ReportBatchItemFailures", "{function}");
+    }
+}
+
+/// The queues from which SQS moves what comes again too often, each with the queue that it moves it to.
+fn redriven() -> Vec<(&'static str, &'static str)> {
+    let queues = resources("AWS::SQS::Queue").into_iter();
+    let redriven = queues.filter_map(|queue| {
+        let target = properties(queue)["RedrivePolicy"]["deadLetterTargetArn"].as_str()?;
+        Some((queue, target.strip_suffix(".Arn").unwrap()))
+    });
+    redriven.collect()
+}
+
+#[test]
+fn a_dead_queue_outlasts_its_source_and_takes_from_no_other() {
+    let redriven = redriven();
+    let wanted = [
+        ("EventsQueue", "DeadEventsQueue"),
+        ("DeliveriesQueue", "DeadLettersQueue"),
+    ];
+    assert_eq!(redriven, wanted);
+    for (source, dead) in redriven {
+        let [of_source, of_dead] = [source, dead].map(properties);
+        // A message that is moved keeps its age.
+        let retention = |queue: &Yaml| number(&queue["MessageRetentionPeriod"]);
+        assert!(retention(of_source) < retention(of_dead), "{source}");
+        let allowed = |queue: &'static Yaml| &queue["RedriveAllowPolicy"];
+        let to_source = text(&allowed(of_source)["redrivePermission"]);
+        let to_dead = text(&allowed(of_dead)["redrivePermission"]);
+        assert_eq!((to_source, to_dead), ("denyAll", "byQueue"), "{source}");
+        let sources = allowed(of_dead)["sourceQueueArns"].as_vec().unwrap();
+        let [arn] = sources.as_slice() else {
+            unreachable!("a dead queue has one source")
+        };
+        let name = format!(":{}", text(&of_source["QueueName"]));
+        assert!(text(arn).ends_with(&name), "{source}");
+    }
+}
+
+#[test]
+fn an_event_of_the_bus_outlasts_an_outage_of_an_hour() {
+    let queue = properties("EventsQueue");
+    let between_s = number(&queue["VisibilityTimeout"]);
+    let times = number(&queue["RedrivePolicy"]["maxReceiveCount"]);
+    // The last time comes after all the others have been waited for.
+    assert!((times - 1) * between_s >= 3600);
+}
+
+#[test]
+fn the_bus_hands_on_what_comes_from_an_app_of_the_catalogue() {
+    let pattern = properties("EventsRule")["EventPattern"].as_hash().unwrap();
+    let pattern: Vec<_> = pattern.iter().collect();
+    let [(field, sources)] = pattern.as_slice() else {
+        unreachable!("the sources decide")
+    };
+    assert_eq!(text(field), "source");
+    let sources = sources.as_vec().unwrap().iter().map(text);
+    let apps: BTreeSet<String> = catalog::events()
+        .map(|event| format!("breathecode.{}", event.app()))
+        .collect();
+    // In the catalogue's order, each once.
+    assert!(sources.eq(apps.iter().map(String::as_str)));
+}
+
+#[test]
+fn only_the_rule_may_put_events_into_their_queues() {
+    let target = &properties("EventsRule")["Targets"];
+    assert_eq!(target.as_vec().unwrap().len(), 1);
+    let target = &target[0];
+    assert_eq!(text(&target["Arn"]), "EventsQueue.Arn");
+    let dead = text(&target["DeadLetterConfig"]["Arn"]);
+    assert_eq!(dead, "DeadEventsQueue.Arn");
+    let policies = resources("AWS::SQS::QueuePolicy");
+    let queues = policies.iter().map(|policy| {
+        let queues = properties(policy)["Queues"].as_vec().unwrap();
+        queues.iter().map(text).collect::<Vec<_>>()
+    });
+    assert!(queues.eq([["EventsQueue"], ["DeadEventsQueue"]]));
+    for policy in policies {
+        let properties = properties(policy);
+        let queue = text(&properties["Queues"][0]);
+        let statements = &properties["PolicyDocument"]["Statement"];
+        assert_eq!(statements.as_vec().unwrap().len(), 1, "{policy}");
+        let statement = &statements[0];
+        let said = ["Effect", "Action", "Resource"].map(|key| text(&statement[key]));
+        let arn = format!("{queue}.Arn");
+        assert_eq!(said, ["Allow", "sqs:SendMessage", &arn], "{policy}");
+        let principal = statement["Principal"].as_hash().unwrap();
+        let principal: Vec<_> = principal.iter().map(|(k, v)| (text(k), text(v))).collect();
+        let events = [("Service", "events.amazonaws.com")];
+        assert_eq!(principal, events, "{policy}");
+        let from = &statement["Condition"]["ArnEquals"]["aws:SourceArn"];
+        assert_eq!(text(from), "EventsRule.Arn", "{policy}");
     }
 }
 
@@ -349,24 +464,21 @@ fn what_ingest_takes_fits_through_the_gateway_and_into_an_invocation() {
 
 #[test]
 fn the_bundle_on_one_machine_has_the_templates_figures() {
-    let queue = properties("DeliveriesQueue");
-    assert_eq!(
-        number(&queue["VisibilityTimeout"]),
-        of_bundle("VISIBILITY_TIMEOUT_S")
-    );
-    assert_eq!(
-        number(&properties("DeadLettersQueue")["VisibilityTimeout"]),
-        of_bundle("DEAD_LETTERS_VISIBILITY_TIMEOUT_S")
-    );
-    let redrive = &queue["RedrivePolicy"];
-    assert_eq!(
-        text(&redrive["deadLetterTargetArn"]),
-        "DeadLettersQueue.Arn"
-    );
-    assert_eq!(
-        number(&redrive["maxReceiveCount"]),
-        of_bundle("MAX_RECEIVES")
-    );
+    for (queue, figure) in [
+        ("EventsQueue", "EVENTS_VISIBILITY_TIMEOUT_S"),
+        ("DeliveriesQueue", "VISIBILITY_TIMEOUT_S"),
+        ("DeadLettersQueue", "DEAD_LETTERS_VISIBILITY_TIMEOUT_S"),
+    ] {
+        let hidden_s = number(&properties(queue)["VisibilityTimeout"]);
+        assert_eq!(hidden_s, of_bundle(figure), "{queue}");
+    }
+    for (queue, figure) in [
+        ("EventsQueue", "EVENTS_MAX_RECEIVES"),
+        ("DeliveriesQueue", "MAX_RECEIVES"),
+    ] {
+        let times = number(&properties(queue)["RedrivePolicy"]["maxReceiveCount"]);
+        assert_eq!(times, of_bundle(figure), "{queue}");
+    }
     for (function, _, mapping) in workers() {
         let batch_size = number(&mapping["BatchSize"]);
         assert_eq!(batch_size, of_bundle("BATCH_SIZE"), "{function}");

@@ -461,6 +461,11 @@ async fn every_event_file_is_answered_as_its_name_says() {
     for file in std::fs::read_dir(directory).unwrap() {
         let file = file.unwrap().path();
         let text = std::fs::read_to_string(&file).unwrap();
+        // Those with records are of the bus's queue.
+        let invocation: Value = serde_json::from_str(&text).unwrap();
+        if invocation.get("Records").is_some() {
+            continue;
+        }
         let (parts, body) = lambda_http::request::from_str(&text).unwrap().into_parts();
         let body = axum::body::Body::from(body.to_vec());
         let answer = function
