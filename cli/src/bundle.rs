@@ -30,14 +30,14 @@ const VISIBILITY_TIMEOUT_S: u32 = 540;
 const DEAD_LETTERS_VISIBILITY_TIMEOUT_S: u32 = 180;
 
 /// The same for events of the bus.
-const EVENTS_VISIBILITY_TIMEOUT_S: u32 = 180;
+const EVENTS_VISIBILITY_TIMEOUT_S: u32 = 174;
 
 /// As the template has it: how often a job is handed out before it is a dead letter.
 const MAX_RECEIVES: u32 = 5;
 
 /// As the template has it: how often an event of the bus is handed out before it is dead. With the time
 /// in between it outlasts an outage of an hour.
-const EVENTS_MAX_RECEIVES: u32 = 20;
+const EVENTS_MAX_RECEIVES: u32 = 25;
 
 /// The most messages that a worker gets at once.
 const BATCH_SIZE: i32 = 10;

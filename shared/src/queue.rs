@@ -25,6 +25,9 @@ const BATCH_ENTRIES: usize = 10;
 /// The most bytes in a message, and in all messages of a batch together (SQS).
 const BATCH_BYTES: usize = 1024 * 1024;
 
+/// The most bytes of the reason for which a message is put aside.
+const REASON_BYTES: usize = 1024;
+
 /// How many batches are under way at once.
 const PARALLEL_BATCHES: usize = 8;
 
@@ -118,24 +121,18 @@ impl Queue {
         unsent
     }
 
-    /// Sends a message of another queue here as it is, with the reason for that as its attribute `reason`.
-    /// `false`: it could not be sent.
+    /// Sends a message of another queue here as it is, with the reason for that as its attribute `reason`,
+    /// as far as there is room for it. `false`: it could not be sent.
     pub async fn put_aside(&self, body: &str, reason: &str) -> bool {
-        let reason = MessageAttributeValue::builder()
-            .data_type("String")
-            .string_value(reason)
-            .build();
-        let reason = match reason {
-            Ok(reason) => reason,
-            Err(error) => {
-                tracing::error!(%error, "a reason cannot be sent");
-                return false;
-            }
-        };
+        let room = BATCH_BYTES.saturating_sub(body.len() + "reasonString".len());
+        let reason = attribute_text(reason, room.min(REASON_BYTES));
+        let attribute = MessageAttributeValue::builder().data_type("String");
+        let attribute = attribute.string_value(&reason).build();
+        let attribute = attribute.ok().filter(|_| !reason.is_empty());
         let request = self.client.send_message().queue_url(&self.url);
         let request = request
             .message_body(body)
-            .message_attributes("reason", reason);
+            .set_message_attributes(attribute.map(|reason| [("reason".to_owned(), reason)].into()));
         match request.send().await {
             Ok(_) => true,
             Err(error) => {
@@ -230,6 +227,22 @@ impl Queue {
         }
         batch.into_iter().map(|entry| entry.index).collect()
     }
+}
+
+/// A text as an attribute may be, of at most so many bytes: SQS takes the characters that XML 1.0 does.
+fn attribute_text(text: &str, bytes: usize) -> String {
+    let allowed = |c: char| match c {
+        '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'.. => c,
+        _ => char::REPLACEMENT_CHARACTER,
+    };
+    let mut kept = String::new();
+    for c in text.chars().map(allowed) {
+        if kept.len() + c.len_utf8() > bytes {
+            break;
+        }
+        kept.push(c);
+    }
+    kept
 }
 
 /// Packs entries into batches that SQS takes, in their order.

@@ -90,14 +90,16 @@ impl Bus {
             tracing::error!(%error, "an event of the bus could not be published");
             return false;
         }
+        let body = message.body.as_deref().unwrap_or_default();
+        let is_aside = self.dead_letters.put_aside(body, &error.to_string()).await;
         let message_id = message.message_id.as_deref().unwrap_or_default();
         tracing::error!(
             message_id,
             reason = %error,
-            "an event of the bus is wrong: it is in the dead-letter queue"
+            is_aside,
+            "an event of the bus is wrong"
         );
-        let body = message.body.as_deref().unwrap_or_default();
-        self.dead_letters.put_aside(body, &error.to_string()).await
+        is_aside
     }
 }
 

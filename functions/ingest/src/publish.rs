@@ -179,9 +179,10 @@ impl Ingest {
         now: Timestamp,
     ) -> Result<Vec<Pending>, ApiError> {
         let claims = pending.into_iter().map(async |submission| {
-            let claim = match submission.claimed {
-                false => Ok(None),
-                true => self.claim_one(&submission, now).await.map(Some),
+            let claim = if submission.claimed {
+                self.claim_one(&submission, now).await.map(Some)
+            } else {
+                Ok(None)
             };
             (submission, claim)
         });
@@ -328,12 +329,11 @@ fn without_repeated(pending: Vec<Pending>) -> (Vec<Pending>, Vec<(usize, usize)>
     let mut distinct = Vec::with_capacity(pending.len());
     for submission in pending {
         let key = (submission.ids.clone(), submission.id.clone());
-        match first_of.get(&key) {
-            Some(first) => repeated.push((submission.position, *first)),
-            None => {
-                first_of.insert(key, submission.position);
-                distinct.push(submission);
-            }
+        if let Some(first) = first_of.get(&key) {
+            repeated.push((submission.position, *first));
+        } else {
+            first_of.insert(key, submission.position);
+            distinct.push(submission);
         }
     }
     (distinct, repeated)

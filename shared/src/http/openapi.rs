@@ -114,6 +114,7 @@ pub fn of_body() -> Vec<ApiError> {
 }
 
 /// Describes errors as the responses that they are, by status.
+#[must_use]
 pub fn responses_of(errors: &[ApiError]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<StatusCode, Vec<(String, &ApiError)>> = BTreeMap::new();
     for error in errors {

@@ -63,7 +63,6 @@ impl Page {
     }
 
     /// The answer with a page's rows, of `count` in all.
-    #[must_use]
     pub fn answer<T: Serialize>(
         self,
         count: usize,

@@ -170,7 +170,7 @@ async fn what_is_wrong_is_dead_at_once_with_its_reason_and_spoils_nothing() {
         ),
         (
             added("3", &json!("text")),
-            "Invalid data. Expected a dictionary, but got str.",
+            "non_field_errors: Invalid data. Expected a dictionary, but got str.",
         ),
         (added("4", &nowhere), "Unexpected academy nowhere"),
         (
