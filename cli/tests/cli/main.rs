@@ -6,6 +6,7 @@
     reason = "what the tests share fails the test that called it"
 )]
 
+mod bus;
 mod demo;
 mod operator;
 mod process;

@@ -135,6 +135,26 @@ impl Serve {
         command().args(args).envs(self.exports()).output().unwrap()
     }
 
+    /// Calls one of the embedded services as the AWS CLI does.
+    pub(crate) fn aws(&self, endpoint: &str, target: &str, request: &Value) -> Value {
+        let url = self.exports()[endpoint].clone();
+        let addr = url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(addr).unwrap();
+        let body = request.to_string();
+        let length = body.len();
+        write!(
+            stream,
+            "POST / HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\
+             X-Amz-Target: {target}\r\nContent-Type: application/x-amz-json-1.0\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+    }
+
     pub(crate) fn call(&self, method: &str, path: &str, token: &str, body: &str) -> (u16, Value) {
         try_call(self.addr, method, path, token, body).unwrap()
     }

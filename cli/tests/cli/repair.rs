@@ -1,10 +1,5 @@
 //! Deliveries that were given up: seen, and sent again, by their owner and by an operator.
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-};
-
 use serde_json::{Value, json};
 
 use crate::process::{Endpoint, Serve, command, eventually, run, text};
@@ -155,22 +150,11 @@ fn an_error_of_which_nothing_is_kept_says_so() {
 
 /// Calls the queues of a `serve` as the AWS CLI does.
 fn sqs(serve: &Serve, action: &str, request: &Value) -> Value {
-    let url = serve.exports()["AWS_ENDPOINT_URL_SQS"].clone();
-    let addr = url.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(addr).unwrap();
-    let body = request.to_string();
-    let length = body.len();
-    write!(
-        stream,
-        "POST / HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\
-         X-Amz-Target: AmazonSQS.{action}\r\nContent-Type: application/x-amz-json-1.0\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
+    serve.aws(
+        "AWS_ENDPOINT_URL_SQS",
+        &format!("AmazonSQS.{action}"),
+        request,
     )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap()
 }
 
 /// A dead-letter queue that no function takes from.
