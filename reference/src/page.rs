@@ -90,6 +90,7 @@ fn endpoint(document: &Value, path: &str, method: &str, operation: &Value) -> Ma
             @if !body.is_null() {
                 h4 { "Body" }
                 (table(&fields.of(body)))
+                (examples(&operation["requestBody"]["content"]["application/json"], body))
             }
             @for (status, response) in operation["responses"].as_object().into_iter().flatten() {
                 (answer(&fields, status, response))
@@ -109,10 +110,20 @@ fn answer(fields: &Fields<'_>, status: &str, response: &Value) -> Markup {
                     p { code { (media_type) } }
                     (table(&rows))
                 }
-                @for (_, example) in content["examples"].as_object().into_iter().flatten() {
-                    pre { (format!("{:#}", example["value"])) }
-                }
+                (examples(content, &content["schema"]))
             }
+        }
+    }
+}
+
+/// The examples of a content, else that of its schema.
+fn examples(content: &Value, schema: &Value) -> Markup {
+    let named = content["examples"].as_object().into_iter().flatten();
+    let named = named.map(|(_, example)| &example["value"]);
+    let others = [&content["example"], &schema["example"]];
+    html! {
+        @for example in named.chain(others).filter(|example| !example.is_null()) {
+            pre { (format!("{example:#}")) }
         }
     }
 }

@@ -32,6 +32,7 @@ const PARALLEL_CALLS: usize = 20;
 
 /// What a call came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({"redelivered": 37, "left": false}))]
 pub struct Redelivered {
     /// How many deliveries went back into the queue.
     pub redelivered: usize,

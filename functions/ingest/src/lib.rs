@@ -172,6 +172,12 @@ type Published<T> = (StatusCode, Json<OneOrMany<Answered<T>>>);
 /// An accepted event on the wire.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PublishedEvent)]
+#[schema(example = json!({
+    "id": "cohort-user-234-added",
+    "event": "cohort_user.added",
+    "deliveries": 1,
+    "dropped": ["user.token"]
+}))]
 struct EventView {
     /// Its id: the publisher's, or ours.
     id: String,
@@ -189,7 +195,19 @@ struct EventView {
     description = "For publishers and superadmins. 202: every delivery is in the queue. Of a list each item \
                    is answered in its place, and a bad one spoils no other. Under the same id an event is \
                    published once in 24 hours.",
-    request_body = OneOrMany<EventDraft>,
+    request_body(
+        content = OneOrMany<EventDraft>,
+        examples(
+            ("one" = (value = json!({
+                "event": "cohort_user.added", "academy": "downtown-campus",
+                "id": "cohort-user-234-added", "payload": {"id": 234, "role": "STUDENT"}
+            }))),
+            ("list" = (value = json!([
+                {"event": "cohort_user.added", "academy": 4, "payload": {"id": 234}},
+                {"event": "form_entry.won_or_lost", "academy": null, "payload": {"id": 9876, "deal_status": "WON"}}
+            ])))
+        )
+    ),
     responses((status = 202, description = "Published", body = OneOrMany<Answered<EventView>>), EventErrors),
     security(("token" = [])),
 )]
@@ -215,7 +233,14 @@ async fn event(
     summary = "Tell of a record that was saved, or of up to 100",
     description = "For publishers and superadmins. The catalogue decides which events the change is: none, \
                    one or several. 202: every delivery of them is in the queue. Both records must be whole.",
-    request_body = OneOrMany<ChangeDraft>,
+    request_body(
+        content = OneOrMany<ChangeDraft>,
+        example = json!({
+            "model": "assignments.Task", "id": "task-456-saved-7",
+            "before": {"id": 456, "task_status": "PENDING", "revision_status": "PENDING", "cohort": {"id": 12, "academy": {"id": 4}}},
+            "after": {"id": 456, "task_status": "DONE", "revision_status": "PENDING", "cohort": {"id": 12, "academy": {"id": 4}}}
+        })
+    ),
     responses((status = 202, description = "Published", body = OneOrMany<Answered<Accepted>>), ChangeErrors),
     security(("token" = [])),
 )]

@@ -16,6 +16,16 @@ use crate::{Manage, owner};
 /// An attempt on the wire.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Attempt)]
+#[schema(example = json!({
+    "at": "2025-01-20T15:30:00.123Z",
+    "delivery_id": "0199b5a0-4f6e-7c3a-8d21-5b7e0a9c1f42",
+    "event": "assignment.assignment_created",
+    "attempt": 2,
+    "code": 503,
+    "failure": "http_status",
+    "ms": 120,
+    "next_attempt_at": "2025-01-20T15:35:00Z"
+}))]
 pub(crate) struct AttemptView {
     /// When it ended.
     at: Timestamp,

@@ -27,6 +27,16 @@ enum Circuit {
 
 /// A hook's health on the wire.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": 125,
+    "circuit": "open",
+    "failures_in_row": 7,
+    "opened_at": "2025-01-20T15:30:00Z",
+    "next_probe_at": "2025-01-20T15:45:00Z",
+    "total_calls": 156,
+    "last_call_at": "2025-01-20T15:30:00Z",
+    "last_response_code": 503
+}))]
 pub(crate) struct Health {
     id: HookId,
     circuit: Circuit,

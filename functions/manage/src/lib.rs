@@ -73,6 +73,7 @@ impl FromRef<Manage> for Identities {
 
 /// What a deletion came to.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"details": "Unsubscribed from 3 hooks"}))]
 pub(crate) struct Details {
     /// In words: `Unsubscribed from 1 hooks`.
     details: String,

@@ -31,6 +31,7 @@ const DEADLINE: Duration = Duration::from_secs(15);
 
 /// How a ping ended, on the wire.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"code": 503, "ms": 84, "failure": "http_status"}))]
 pub(crate) struct Pinged {
     /// The endpoint's answer; 504 stands for no answer in time, 502 for no answer at all.
     code: u16,

@@ -25,6 +25,11 @@ use crate::{Manage, owner};
 /// A hook's secret on the wire.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Secret)]
+#[schema(example = json!({
+    "secret": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+    "rotated_at": "2025-01-20T15:30:00Z",
+    "previous_expires_at": "2025-01-21T15:30:00Z"
+}))]
 struct SecretView {
     /// The current one: `whsec_` and the base64 of 32 bytes.
     secret: String,

@@ -155,6 +155,13 @@ impl fmt::Debug for CatalogEvent {
 
 /// An event as the catalogue answers it; the order of the fields is the order on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({
+    "event": "assignment.assignment_created",
+    "label": "Assignment Created",
+    "description": "Triggered when a new assignment is created for a student",
+    "app": "assignments",
+    "model": "assignments.Task"
+}))]
 pub struct CatalogEntry {
     /// The name to subscribe with.
     pub event: &'static str,

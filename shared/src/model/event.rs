@@ -6,6 +6,10 @@ use utoipa::ToSchema;
 /// The answer to an event, or to a change and the events that it is: all their deliveries are in the
 /// queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "task-456-saved-7",
+    "events": [{"event": "assignment.assignment_status_updated", "deliveries": 1}]
+}))]
 pub struct Accepted {
     /// The id: the publisher's, or ours. All events of a change have the change's.
     pub id: String,

@@ -124,6 +124,17 @@ pub struct HookStats {
 /// A hook on the wire: the document's nine fields, in its order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Hook)]
+#[schema(example = json!({
+    "id": 125,
+    "event": "assignment.assignment_created",
+    "target": "https://your-app.com/webhooks/assignment-created",
+    "service_id": "production-v2",
+    "created_at": "2025-01-20T15:30:00Z",
+    "updated_at": "2025-01-20T15:30:00Z",
+    "total_calls": 45,
+    "last_call_at": "2025-01-20T14:22:30Z",
+    "last_response_code": 200
+}))]
 pub struct HookView {
     /// Its id.
     pub id: HookId,
