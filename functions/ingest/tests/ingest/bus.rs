@@ -12,14 +12,14 @@ use crate::{ADDED, Function, event, event_with_id};
 const SOURCE: &str = "breathecode.admissions";
 
 /// The function with a bus, and the queue of dead events.
-struct OnBus {
-    function: Function,
-    dead_url: String,
+pub(crate) struct OnBus {
+    pub(crate) function: Function,
+    pub(crate) dead_url: String,
     bus: Bus,
 }
 
 impl OnBus {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let function = Function::start().await;
         function.hook(1, DOWNTOWN, ADDED).await;
         let queue = function.world.aws.sqs().create_queue();
@@ -46,7 +46,7 @@ impl OnBus {
     }
 
     /// Takes the dead events: each body with its reason, sorted by body.
-    async fn dead(&self) -> Vec<(String, String)> {
+    pub(crate) async fn dead(&self) -> Vec<(String, String)> {
         let sqs = self.function.world.aws.sqs();
         let request = sqs.receive_message().queue_url(&self.dead_url);
         let request = request
@@ -198,6 +198,25 @@ async fn what_is_wrong_is_dead_at_once_with_its_reason_and_spoils_nothing() {
         assert!(found.starts_with(reason), "{found}");
         assert!(!found.contains("jane.doe"), "{found}");
     }
+}
+
+#[tokio::test]
+async fn a_reason_is_cut_short_and_has_no_characters_that_the_queue_refuses() {
+    let on_bus_too = OnBus::start().await;
+    let academy = format!("\u{0}\u{ffff}{}", "x".repeat(5_000));
+    let detail = json!({"academy": academy, "payload": {"id": 234}});
+    // Escaped, as no message could have them otherwise.
+    let body = added("e-1", &detail).replace('\u{ffff}', "\\uffff");
+    assert!(on_bus_too.work(&[body]).await.is_empty());
+    let (_, reason) = on_bus_too.dead().await.remove(0);
+    let beginning = "Unexpected academy \u{fffd}\u{fffd}xxx";
+    assert!(reason.starts_with(beginning), "{reason}");
+    assert_eq!(reason.len(), 1024);
+    // There is room for the message at least.
+    let bytes = 1024 * 1024 - added("e-2", &json!({})).len();
+    let body = added("e-2", &json!({})).replacen("{}", &format!("{{{}}}", " ".repeat(bytes)), 1);
+    assert_eq!(body.len(), 1024 * 1024);
+    assert!(on_bus_too.work(&[body]).await.is_empty());
 }
 
 #[tokio::test]
