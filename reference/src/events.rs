@@ -64,9 +64,8 @@ fn academy(academy: AcademyIn) -> String {
 }
 
 fn section(event: &CatalogEvent, document: &Value) -> String {
-    let (payload, _) = event.components();
-    let fields = Fields(document);
-    let rows = fields.of(&document["components"]["schemas"][&payload]);
+    let (schema, _) = event.components();
+    let rows = Fields(document).of(&schema);
     let rows = rows.iter().map(|row| {
         let required = if row.required { "yes" } else { "" };
         let description = row.description.replace('|', "\\|").replace('\n', " ");

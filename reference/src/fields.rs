@@ -39,22 +39,32 @@ impl<'a> Fields<'a> {
         for part in schema["allOf"].as_array().into_iter().flatten() {
             self.list(part, under, depth, rows);
         }
-        let required = |name: &str| {
-            let mut names = schema["required"].as_array().into_iter().flatten();
-            names.any(|required| required == name)
+        let path_of = |name: &str| match under {
+            "" => format!("{suffix}{name}"),
+            under => format!("{under}{suffix}.{name}"),
         };
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-            let path = match under {
-                "" => format!("{suffix}{name}"),
-                under => format!("{under}{suffix}.{name}"),
-            };
-            rows.push(Row {
-                kind: self.kind(field),
-                required: required(name),
-                description: self.description(field),
-                path: path.clone(),
-            });
+            let path = path_of(name);
+            // What is said of it once more only narrows it.
+            if let Some(row) = rows.iter_mut().find(|row| row.path == path) {
+                if field["not"]["type"] == "null" {
+                    row.kind = row.kind.replace(" or null", "");
+                }
+            } else {
+                rows.push(Row {
+                    kind: self.kind(field),
+                    required: false,
+                    description: self.description(field),
+                    path: path.clone(),
+                });
+            }
             self.list(field, &path, depth + 1, rows);
+        }
+        for name in schema["required"].as_array().into_iter().flatten() {
+            let path = name.as_str().map(path_of);
+            if let Some(row) = rows.iter_mut().find(|row| Some(&row.path) == path.as_ref()) {
+                row.required = true;
+            }
         }
     }
 

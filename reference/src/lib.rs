@@ -12,7 +12,7 @@ mod page;
 /// Every file, by its name in `docs/`, with its text.
 #[must_use]
 pub fn files() -> Vec<(String, String)> {
-    let document = serde_json::json!(openapi::document());
+    let document = openapi::document();
     let mut files = vec![
         ("EVENTS.md".to_owned(), events::markdown(&document)),
         ("api.html".to_owned(), page::html(&document)),

@@ -8,7 +8,7 @@ use shared::{
     http::openapi,
 };
 use utoipa::openapi::{
-    Content, HttpMethod, OpenApi, PathItem, PathsBuilder, Ref, Required, ResponseBuilder,
+    Content, HttpMethod, PathItem, PathsBuilder, Required, ResponseBuilder,
     path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
     request_body::RequestBodyBuilder,
     schema::{ObjectBuilder, Type},
@@ -57,45 +57,48 @@ const HEADERS: [(&str, &str); 5] = [
     ("User-Agent", "`BreatheCode-Webhooks/1.0`"),
 ];
 
-pub(crate) fn document() -> OpenApi {
+pub(crate) fn document() -> Value {
     let mut document = openapi::frame();
     document.merge(manage::openapi());
     document.merge(ingest::openapi());
     let tags = TAGS.map(|(name, description)| {
-        TagBuilder::new()
-            .name(name)
-            .description(Some(description))
-            .build()
+        let tag = TagBuilder::new().name(name);
+        tag.description(Some(description)).build()
     });
     document.tags = Some(tags.to_vec());
 
     let mut schemas = BTreeMap::new();
     let mut webhooks = PathsBuilder::new();
     for event in catalog::events() {
-        let (name, parts) = event.components();
-        schemas.extend(parts);
-        webhooks = webhooks.path(event.name, webhook(event, &name));
+        schemas.extend(event.components().1);
+        webhooks = webhooks.path(event.name, webhook(event));
     }
     document.webhooks = Some(webhooks.build());
     let components = document.components.get_or_insert_default();
     components.schemas.extend(schemas);
+
+    let mut document = json!(document);
+    for event in catalog::events() {
+        let body = &mut document["webhooks"][event.name]["post"]["requestBody"];
+        body["content"]["application/json"]["schema"] = event.components().0;
+    }
     drop_unused(&mut document);
     document
 }
 
 /// Drops the schemas that nothing refers to: generic types have theirs written out within them.
-fn drop_unused(document: &mut OpenApi) {
-    let text = json!(document).to_string();
-    if let Some(components) = &mut document.components {
-        let is_used = |name: &String| text.contains(&format!("\"#/components/schemas/{name}\""));
-        components.schemas.retain(|name, _| is_used(name));
+fn drop_unused(document: &mut Value) {
+    let text = document.to_string();
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.retain(|name, _| text.contains(&format!("\"#/components/schemas/{name}\"")));
     }
 }
 
-/// A delivery of an event, as its receiver gets it.
-fn webhook(event: &CatalogEvent, payload: &str) -> PathItem {
+/// A delivery of an event, as its receiver gets it, but for the payload's schema: the types at hand have
+/// no words for all of it.
+fn webhook(event: &CatalogEvent) -> PathItem {
     let example: Value = serde_json::from_str(event.example()).unwrap_or_default();
-    let mut content = Content::new(Some(Ref::from_schema_name(payload)));
+    let mut content = Content::default();
     content.example = Some(example);
     let body = RequestBodyBuilder::new()
         .description(Some("The payload."))

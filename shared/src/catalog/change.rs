@@ -372,7 +372,7 @@ impl<'a> Record<'a> {
             self.filled(event.fills)
                 .map_err(|_| self.wrong(Path::default(), "This is no valid JSON."))?
         };
-        let payload = event.payload.hold(json.into());
+        let payload = event.payload(json.into());
         payload.map_err(|mistake| ChangeError::Record {
             side: self.side,
             mistake,

@@ -13,6 +13,7 @@
 //! signal path from app and signal, schemas from the types.
 //! Always: [`events`] are sorted by app, then name, in byte order, and the filters keep that order.
 
+mod about;
 pub mod apps;
 mod change;
 mod filter;
@@ -34,6 +35,7 @@ use utoipa::ToSchema;
 
 use self::payload::{Mistake, Payload, PayloadType};
 
+pub use about::About;
 pub use change::{AcademyIn, AcademyRef, Change, ChangeError, Derived, Fill, Fires, models};
 pub use filter::{CatalogFilter, events_of_apps, events_of_signals};
 
@@ -56,6 +58,8 @@ pub struct CatalogEvent {
     pub fires: Fires,
     /// Where such a record names its academy.
     pub academy: AcademyIn,
+    /// What the payload must have beside the record's id.
+    pub about: Option<About>,
     /// What the payload has and the record has elsewhere.
     pub fills: &'static [Fill],
     /// What its payload is.
@@ -116,7 +120,11 @@ impl CatalogEvent {
 
     /// Holds a text to the type of the event's payload: what the type does not have is cut out.
     pub fn payload(&self, json: Arc<RawValue>) -> Result<Payload, Mistake> {
-        self.payload.hold(json)
+        let payload = self.payload.hold(json)?;
+        if let Some(about) = self.about {
+            about.check(&payload.json)?;
+        }
+        Ok(payload)
     }
 
     /// What the catalogue shows of the event.

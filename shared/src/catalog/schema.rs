@@ -9,24 +9,27 @@ const IN_OPENAPI: &str = "#/components/schemas/";
 const IN_SCHEMA: &str = "#/$defs/";
 
 impl CatalogEvent {
-    /// The name of the payload's type, and its schema and those it refers to, by name, as a document of
-    /// OpenAPI has them among its components.
+    /// The payload's schema as a document of OpenAPI has it, and the schemas that it refers to, by name,
+    /// which belong among the document's components.
     #[must_use]
-    pub fn components(&self) -> (String, Schemas) {
+    pub fn components(&self) -> (Value, Schemas) {
         let name = self.payload.name();
+        let of_type = json!({"$ref": format!("{IN_OPENAPI}{name}")});
+        let schema = match self.about {
+            None => of_type,
+            Some(about) => json!({"allOf": [of_type, about.schema()]}),
+        };
         let mut schemas = self.payload.parts();
-        schemas.push((name.clone(), self.payload.schema()));
-        (name, schemas)
+        schemas.push((name, self.payload.schema()));
+        (schema, schemas)
     }
 
     /// The schema of the event's payload, whole in itself: what it refers to stands in its `$defs`.
     #[must_use]
     pub fn schema(&self) -> Value {
+        let dialect = "https://json-schema.org/draft/2020-12/schema";
         let mut schema = Map::from_iter([
-            (
-                "$schema".to_owned(),
-                json!("https://json-schema.org/draft/2020-12/schema"),
-            ),
+            ("$schema".to_owned(), json!(dialect)),
             ("title".to_owned(), json!(self.name)),
             ("description".to_owned(), json!(self.description)),
         ]);
@@ -34,6 +37,9 @@ impl CatalogEvent {
             for (key, value) in object {
                 schema.entry(key).or_insert(value);
             }
+        }
+        if let Some(about) = self.about {
+            schema.insert("allOf".to_owned(), json!([about.schema()]));
         }
         let parts = self.payload.parts();
         if !parts.is_empty() {

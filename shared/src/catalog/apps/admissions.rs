@@ -4,9 +4,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fires,
+    About, AcademyIn, CatalogEvent, Fires,
     parts::{AcademyOrKey, CohortOrId, UserOrId},
-    payload::{Free, Id, PayloadType, Time, present, vocabulary},
+    payload::{Free, Id, PayloadType, Time, vocabulary},
 };
 
 pub(super) static EVENTS: [CatalogEvent; 4] = [
@@ -18,6 +18,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a cohort's stage changes (INACTIVE, PREWORK, STARTED, FINAL_PROJECT, ENDED)",
         fires: Fires::CreatedOrChanged("stage"),
         academy: AcademyIn::required(&["academy"]),
+        about: Some(About::Present(&["stage"])),
         fills: &[],
         payload: PayloadType::of::<CohortStageUpdated>(),
         example: r#"
@@ -60,6 +61,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a student is added to a cohort",
         fires: Fires::Created,
         academy: AcademyIn::required(&["cohort", "academy"]),
+        about: None,
         fills: &[],
         payload: PayloadType::of::<CohortUser>(),
         example: r#"
@@ -109,6 +111,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a student's record in a cohort is saved again",
         fires: Fires::SavedAgain,
         academy: AcademyIn::required(&["cohort", "academy"]),
+        about: None,
         fills: &[],
         payload: PayloadType::of::<CohortUser>(),
         example: r#"
@@ -143,6 +146,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a student is added to a cohort or the student's educational status changes",
         fires: Fires::CreatedOrChanged("educational_status"),
         academy: AcademyIn::required(&["cohort", "academy"]),
+        about: Some(About::MayBeNull(&["educational_status"])),
         fills: &[],
         payload: PayloadType::of::<EduStatusUpdated>(),
         example: r#"
@@ -199,7 +203,7 @@ pub struct CohortStageUpdated {
     /// The academy it is at.
     pub academy: Option<AcademyOrKey>,
     /// How far it is now.
-    pub stage: CohortStage,
+    pub stage: Option<CohortStage>,
     /// Whether it is hidden before it starts.
     pub is_hidden_on_prework: Option<bool>,
     /// Whether it is open to students of other academies.
@@ -271,8 +275,6 @@ pub struct EduStatusUpdated {
     /// How the student's payments stand.
     pub finantial_status: Option<FinantialStatus>,
     /// How the student's studies stand now.
-    #[serde(deserialize_with = "present")]
-    #[schema(required)]
     pub educational_status: Option<EducationalStatus>,
     /// Whether the student is being watched.
     pub watching: Option<bool>,

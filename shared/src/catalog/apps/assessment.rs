@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fires,
+    About, AcademyIn, CatalogEvent, Fires,
     parts::{AcademyOrKey, UserOrId},
     payload::{Decimal, Free, Id, PayloadType, Time, related},
 };
@@ -17,6 +17,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
     description: "Triggered when a user's assessment is created or its status changes",
     fires: Fires::CreatedOrChanged("status"),
     academy: AcademyIn::optional(&["academy"]),
+    about: Some(About::Present(&["status"])),
     fills: &[],
     payload: PayloadType::of::<UserAssessmentStatusUpdated>(),
     example: r#"
@@ -87,7 +88,7 @@ pub struct UserAssessmentStatusUpdated {
     /// The user's phone number.
     pub owner_phone: Option<String>,
     /// How far it is now, such as `ANSWERED`.
-    pub status: String,
+    pub status: Option<String>,
     /// More on the status.
     pub status_text: Option<String>,
     /// Where the user came from.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fires,
+    About, AcademyIn, CatalogEvent, Fires,
     parts::{CohortOrId, UserOrId},
     payload::{Free, Id, PayloadType, Time, vocabulary},
 };
@@ -18,8 +18,9 @@ pub(super) static EVENTS: [CatalogEvent; 3] = [
         description: "Triggered when a new assignment is created for a student",
         fires: Fires::Created,
         academy: AcademyIn::optional(&["cohort", "academy"]),
+        about: None,
         fills: &[],
-        payload: PayloadType::of::<AssignmentCreated>(),
+        payload: PayloadType::of::<Assignment>(),
         example: r#"
 {
   "id": 456,
@@ -59,8 +60,9 @@ pub(super) static EVENTS: [CatalogEvent; 3] = [
         description: "Triggered when an assignment's revision status changes (PENDING, APPROVED, REJECTED)",
         fires: Fires::Changed("revision_status"),
         academy: AcademyIn::optional(&["cohort", "academy"]),
+        about: Some(About::Present(&["revision_status"])),
         fills: &[],
-        payload: PayloadType::of::<AssignmentRevisionStatusUpdated>(),
+        payload: PayloadType::of::<Assignment>(),
         example: r#"
 {
   "id": 456,
@@ -93,8 +95,9 @@ pub(super) static EVENTS: [CatalogEvent; 3] = [
         description: "Triggered when an assignment's task status changes (PENDING to DONE)",
         fires: Fires::Changed("task_status"),
         academy: AcademyIn::optional(&["cohort", "academy"]),
+        about: Some(About::Present(&["task_status"])),
         fills: &[],
-        payload: PayloadType::of::<AssignmentStatusUpdated>(),
+        payload: PayloadType::of::<Assignment>(),
         example: r#"
 {
   "id": 456,
@@ -132,97 +135,15 @@ pub(super) static EVENTS: [CatalogEvent; 3] = [
     },
 ];
 
-/// The payload of `assignment.assignment_created`: a student's assignment.
+/// The payload of the events of assignments: a student's assignment.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
-pub struct AssignmentCreated {
+pub struct Assignment {
     /// The number of this record.
     pub id: Id,
     /// The assignment's title.
     pub title: Option<String>,
     /// Whether the student has done it.
     pub task_status: Option<TaskStatus>,
-    /// The short name of the learning asset that it is about.
-    pub associated_slug: Option<String>,
-    /// What is to be done.
-    pub description: Option<String>,
-    /// What the teacher says of it.
-    pub revision_status: Option<RevisionStatus>,
-    /// Where the student's code is.
-    pub github_url: Option<String>,
-    /// Where the student's work can be seen.
-    pub live_url: Option<String>,
-    /// What kind of assignment it is.
-    pub task_type: Option<TaskType>,
-    /// The student.
-    pub user: Option<UserOrId>,
-    /// When the student first opened it.
-    pub opened_at: Option<Time>,
-    /// When the student read the teacher's answer.
-    pub read_at: Option<Time>,
-    /// When the teacher reviewed it.
-    pub reviewed_at: Option<Time>,
-    /// When the student delivered it.
-    pub delivered_at: Option<Time>,
-    /// The cohort it is set in.
-    pub cohort: Option<CohortOrId>,
-    /// What was measured while the student worked on it.
-    pub assignment_telemetry: Option<Free>,
-    /// When the record was made.
-    pub created_at: Option<Time>,
-    /// When the record was last saved.
-    pub updated_at: Option<Time>,
-}
-
-/// The payload of `assignment.assignment_revision_status_updated`: the assignment.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
-pub struct AssignmentRevisionStatusUpdated {
-    /// The number of this record.
-    pub id: Id,
-    /// The assignment's title.
-    pub title: Option<String>,
-    /// Whether the student has done it.
-    pub task_status: Option<TaskStatus>,
-    /// The short name of the learning asset that it is about.
-    pub associated_slug: Option<String>,
-    /// What is to be done.
-    pub description: Option<String>,
-    /// What the teacher says of it now.
-    pub revision_status: RevisionStatus,
-    /// Where the student's code is.
-    pub github_url: Option<String>,
-    /// Where the student's work can be seen.
-    pub live_url: Option<String>,
-    /// What kind of assignment it is.
-    pub task_type: Option<TaskType>,
-    /// The student.
-    pub user: Option<UserOrId>,
-    /// When the student first opened it.
-    pub opened_at: Option<Time>,
-    /// When the student read the teacher's answer.
-    pub read_at: Option<Time>,
-    /// When the teacher reviewed it.
-    pub reviewed_at: Option<Time>,
-    /// When the student delivered it.
-    pub delivered_at: Option<Time>,
-    /// The cohort it is set in.
-    pub cohort: Option<CohortOrId>,
-    /// What was measured while the student worked on it.
-    pub assignment_telemetry: Option<Free>,
-    /// When the record was made.
-    pub created_at: Option<Time>,
-    /// When the record was last saved.
-    pub updated_at: Option<Time>,
-}
-
-/// The payload of `assignment.assignment_status_updated`: a student's assignment.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
-pub struct AssignmentStatusUpdated {
-    /// The number of this record.
-    pub id: Id,
-    /// The assignment's title.
-    pub title: Option<String>,
-    /// Whether the student has done it now.
-    pub task_status: TaskStatus,
     /// The short name of the learning asset that it is about.
     pub associated_slug: Option<String>,
     /// What is to be done.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fires,
+    About, AcademyIn, CatalogEvent, Fires,
     parts::{AcademyOrKey, CityOrName, CohortOrId, CountryOrName, UserOrId},
     payload::{Decimal, Free, Id, Name, PayloadType, Time, related, vocabulary},
 };
@@ -18,6 +18,7 @@ pub(super) static EVENTS: [CatalogEvent; 3] = [
         description: "Triggered when a new member is added to an academy",
         fires: Fires::Created,
         academy: AcademyIn::required(&["academy"]),
+        about: None,
         fills: &[],
         payload: PayloadType::of::<ProfileAcademy>(),
         example: r#"
@@ -45,6 +46,7 @@ pub(super) static EVENTS: [CatalogEvent; 3] = [
         description: "Triggered when an academy member's profile is saved again",
         fires: Fires::SavedAgain,
         academy: AcademyIn::required(&["academy"]),
+        about: None,
         fills: &[],
         payload: PayloadType::of::<ProfileAcademy>(),
         example: r#"
@@ -72,6 +74,7 @@ pub(super) static EVENTS: [CatalogEvent; 3] = [
         description: "Triggered when an invitation is created or its status changes (accepted, rejected)",
         fires: Fires::CreatedOrChanged("status"),
         academy: AcademyIn::optional(&["academy"]),
+        about: Some(About::Present(&["status"])),
         fills: &[],
         payload: PayloadType::of::<InviteStatusUpdated>(),
         example: r#"
@@ -181,7 +184,7 @@ pub struct InviteStatusUpdated {
     /// The user who invites.
     pub author: Option<UserOrId>,
     /// How far the invitation is now.
-    pub status: InviteStatus,
+    pub status: Option<InviteStatus>,
     /// How far the platform is with it, such as `DONE`.
     pub process_status: Option<String>,
     /// More on how far the platform is with it.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fill, Fires,
+    About, AcademyIn, CatalogEvent, Fill, Fires,
     parts::{AcademyOrKey, CityOrName, UserOrId},
     payload::{Free, Id, Key, PayloadType, Time, related, vocabulary},
 };
@@ -18,6 +18,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when an event's starting time changes",
         fires: Fires::Changed("starting_at"),
         academy: AcademyIn::optional(&["academy"]),
+        about: Some(About::Present(&["event", "starting_at"])),
         fills: &[
             Fill {
                 field: "event",
@@ -97,8 +98,9 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when an event's status changes",
         fires: Fires::Changed("status"),
         academy: AcademyIn::optional(&["academy"]),
+        about: Some(About::Present(&["status"])),
         fills: &[],
-        payload: PayloadType::of::<EventStatusUpdated>(),
+        payload: PayloadType::of::<Event>(),
         example: r#"
 {
   "id": 234,
@@ -159,6 +161,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a person who registered for an event attends it",
         fires: Fires::Became("status", &["DONE"]),
         academy: AcademyIn::optional(&["event", "academy"]),
+        about: None,
         fills: &[],
         payload: PayloadType::of::<EventCheckin>(),
         example: r#"
@@ -196,6 +199,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a person registers for an event",
         fires: Fires::Created,
         academy: AcademyIn::optional(&["event", "academy"]),
+        about: None,
         fills: &[],
         payload: PayloadType::of::<EventCheckin>(),
         example: r#"
@@ -277,135 +281,9 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct EventRescheduled {
     /// The event.
-    pub event: RescheduledEvent,
+    pub event: Event,
     /// The e-mail addresses of those who are to know.
     pub recipients: Option<Vec<String>>,
-}
-
-/// An event that takes place at another time than it would have.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
-pub struct RescheduledEvent {
-    /// The event's number.
-    pub id: Id,
-    /// Its title.
-    pub title: Option<String>,
-    /// When it begins now.
-    pub starting_at: Time,
-    /// When it ends.
-    pub ending_at: Option<Time>,
-    /// What kind of event it is.
-    pub event_type: Option<EventTypeOrKey>,
-    /// Its short name.
-    pub slug: Option<String>,
-    /// What it is about, in a sentence.
-    pub excerpt: Option<String>,
-    /// The language that it is in.
-    pub lang: Option<String>,
-    /// Where users register for it.
-    pub url: Option<String>,
-    /// The address of its picture.
-    pub banner: Option<String>,
-    /// What it is about.
-    pub description: Option<String>,
-    /// How many can attend.
-    pub capacity: Option<i64>,
-    /// How far it is, such as `ACTIVE`.
-    pub status: Option<String>,
-    /// Who gives it.
-    pub host: Option<Free>,
-    /// When it did end.
-    pub ended_at: Option<Time>,
-    /// Whether it takes place online.
-    pub online_event: Option<bool>,
-    /// Where it takes place.
-    pub venue: Option<VenueOrKey>,
-    /// The academy that it is of.
-    pub academy: Option<AcademyOrKey>,
-    /// Whether it is kept on Eventbrite as well.
-    pub sync_with_eventbrite: Option<bool>,
-    /// How far that is, such as `PENDING`.
-    pub eventbrite_sync_status: Option<String>,
-    /// More on how far that is.
-    pub eventbrite_sync_description: Option<String>,
-    /// Its tags, with commas between them.
-    pub tags: Option<String>,
-    /// The short name of the learning asset that it uses.
-    pub asset_slug: Option<String>,
-    /// The user who gives it.
-    pub host_user: Option<Free>,
-    /// The user who made it.
-    pub author: Option<Free>,
-    /// The learning asset that it uses.
-    pub asset: Option<Free>,
-    /// Whether everybody can see it.
-    pub is_public: Option<bool>,
-    /// Where its recording is.
-    pub recording_url: Option<String>,
-    /// Where it can be watched as it happens.
-    pub live_stream_url: Option<String>,
-}
-
-/// The payload of `event.event_status_updated`: the event.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
-pub struct EventStatusUpdated {
-    /// The event's number.
-    pub id: Id,
-    /// Its title.
-    pub title: Option<String>,
-    /// When it begins.
-    pub starting_at: Option<Time>,
-    /// When it ends.
-    pub ending_at: Option<Time>,
-    /// What kind of event it is.
-    pub event_type: Option<EventTypeOrKey>,
-    /// Its short name.
-    pub slug: Option<String>,
-    /// What it is about, in a sentence.
-    pub excerpt: Option<String>,
-    /// The language that it is in.
-    pub lang: Option<String>,
-    /// Where users register for it.
-    pub url: Option<String>,
-    /// The address of its picture.
-    pub banner: Option<String>,
-    /// What it is about.
-    pub description: Option<String>,
-    /// How many can attend.
-    pub capacity: Option<i64>,
-    /// How far it is now, such as `ACTIVE`.
-    pub status: String,
-    /// Who gives it.
-    pub host: Option<Free>,
-    /// When it did end.
-    pub ended_at: Option<Time>,
-    /// Whether it takes place online.
-    pub online_event: Option<bool>,
-    /// Where it takes place.
-    pub venue: Option<VenueOrKey>,
-    /// The academy that it is of.
-    pub academy: Option<AcademyOrKey>,
-    /// Whether it is kept on Eventbrite as well.
-    pub sync_with_eventbrite: Option<bool>,
-    /// How far that is, such as `PENDING`.
-    pub eventbrite_sync_status: Option<String>,
-    /// More on how far that is.
-    pub eventbrite_sync_description: Option<String>,
-    /// Its tags, with commas between them.
-    pub tags: Option<String>,
-    /// The short name of the learning asset that it uses.
-    pub asset_slug: Option<String>,
-    /// The user who gives it.
-    pub host_user: Option<Free>,
-    /// The user who made it.
-    pub author: Option<Free>,
-    /// The learning asset that it uses.
-    pub asset: Option<Free>,
-    /// Whether everybody can see it.
-    pub is_public: Option<bool>,
-    /// Where its recording is.
-    pub recording_url: Option<String>,
-    /// Where it can be watched as it happens.
-    pub live_stream_url: Option<String>,
 }
 
 /// The payload of `event.new_event_attendee` and `event.new_event_order`: a place at an event.

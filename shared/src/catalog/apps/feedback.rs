@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fill, Fires,
+    About, AcademyIn, CatalogEvent, Fill, Fires,
     payload::{Free, Id, Key, PayloadType, Time},
 };
 
@@ -16,6 +16,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
     description: "Triggered when a survey is answered",
     fires: Fires::Became("status", &["ANSWERED"]),
     academy: AcademyIn::required(&["survey_config", "academy"]),
+    about: Some(About::Present(&["status"])),
     fills: &[
         Fill {
             field: "survey_response_id",
@@ -98,7 +99,7 @@ pub struct SurveyAnswered {
     /// The answers, each with its question.
     pub answers_detail: Option<Vec<AnswerDetail>>,
     /// How far it is now: `ANSWERED`.
-    pub status: String,
+    pub status: Option<String>,
     /// When the user answered.
     pub answered_at: Option<Time>,
     /// When the record was made.

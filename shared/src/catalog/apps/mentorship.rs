@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fires,
+    About, AcademyIn, CatalogEvent, Fires,
     parts::UserOrId,
     payload::{Decimal, Free, Id, PayloadType, Time, related, vocabulary},
 };
@@ -17,6 +17,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
     description: "Triggered when a mentorship session is created or its status changes",
     fires: Fires::CreatedOrChanged("status"),
     academy: AcademyIn::optional(&["mentor", "academy"]),
+    about: Some(About::Present(&["status"])),
     fills: &[],
     payload: PayloadType::of::<MentorshipSessionStatus>(),
     example: r#"
@@ -68,7 +69,7 @@ pub struct MentorshipSessionStatus {
     /// Its name.
     pub name: Option<String>,
     /// How far it is now.
-    pub status: SessionStatus,
+    pub status: Option<SessionStatus>,
     /// The bill that it is on.
     pub bill: Option<Free>,
     /// The mentor.

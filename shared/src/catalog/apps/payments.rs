@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fires,
+    About, AcademyIn, CatalogEvent, Fires,
     parts::{AcademyOrKey, CohortOrId, UserOrId},
     payload::{Decimal, Free, Id, PayloadType, Time, related, vocabulary},
 };
@@ -27,8 +27,9 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a new financing plan is created",
         fires: Fires::Created,
         academy: AcademyIn::required(&["academy"]),
+        about: None,
         fills: &[],
-        payload: PayloadType::of::<PlanFinancingCreated>(),
+        payload: PayloadType::of::<PlanFinancing>(),
         example: r#"
 {
   "id": 334,
@@ -73,8 +74,9 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a financing plan ends or its payment fails (DEPRECATED, PAYMENT_ISSUE, ERROR, EXPIRED, CANCELLED)",
         fires: Fires::Became("status", REVOKED),
         academy: AcademyIn::required(&["academy"]),
+        about: Some(About::Present(&["status"])),
         fills: &[],
-        payload: PayloadType::of::<PlanFinancingRevoked>(),
+        payload: PayloadType::of::<PlanFinancing>(),
         example: r#"
 {
   "id": 321,
@@ -173,8 +175,9 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a new subscription is created",
         fires: Fires::Created,
         academy: AcademyIn::required(&["academy"]),
+        about: None,
         fills: &[],
-        payload: PayloadType::of::<SubscriptionCreated>(),
+        payload: PayloadType::of::<Subscription>(),
         example: r#"
 {
   "id": 445,
@@ -220,8 +223,9 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a subscription ends or its payment fails (DEPRECATED, PAYMENT_ISSUE, ERROR, EXPIRED, CANCELLED)",
         fires: Fires::Became("status", REVOKED),
         academy: AcademyIn::required(&["academy"]),
+        about: Some(About::Present(&["status"])),
         fills: &[],
-        payload: PayloadType::of::<SubscriptionRevoked>(),
+        payload: PayloadType::of::<Subscription>(),
         example: r#"
 {
   "id": 412,
@@ -310,9 +314,9 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
     },
 ];
 
-/// The payload of `planfinancing.planfinancing_created`: the financing plan.
+/// The payload of the events of financing plans: the plan.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
-pub struct PlanFinancingCreated {
+pub struct PlanFinancing {
     /// The number of this record.
     pub id: Id,
     /// How far it is.
@@ -369,123 +373,13 @@ pub struct PlanFinancingCreated {
     pub updated_at: Option<Time>,
 }
 
-/// The payload of `planfinancing.planfinancing_revoked`: the financing plan.
+/// The payload of the events of subscriptions: the subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
-pub struct PlanFinancingRevoked {
-    /// The number of this record.
-    pub id: Id,
-    /// How far it is now.
-    pub status: BillingStatus,
-    /// More on the status.
-    pub status_message: Option<String>,
-    /// The user who pays.
-    pub user: Option<UserOrId>,
-    /// The academy.
-    pub academy: Option<AcademyOrKey>,
-    /// The cohort that it is for.
-    pub selected_cohort: Option<CohortOrId>,
-    /// The cohorts that it gives a choice of.
-    pub selected_cohort_set: Option<Free>,
-    /// The mentorship services that it gives a choice of.
-    pub selected_mentorship_service_set: Option<Free>,
-    /// The kinds of events that it gives a choice of.
-    pub selected_event_type_set: Option<Free>,
-    /// The plans that it is of.
-    pub plans: Option<Vec<PlanOrId>>,
-    /// What was paid so far.
-    pub invoices: Option<Vec<Invoice>>,
-    /// When the next payment is due.
-    pub next_payment_at: Option<Time>,
-    /// Until when it gives access.
-    pub valid_until: Option<Time>,
-    /// Whether it is paid for a team.
-    pub has_billing_team: Option<bool>,
-    /// How many of the team's seats are taken.
-    pub seats_count: Option<i64>,
-    /// How many seats the team has at most.
-    pub seats_limit: Option<i64>,
-    /// When the plan expires.
-    pub plan_expires_at: Option<Time>,
-    /// What is paid each month.
-    pub monthly_price: Option<Decimal>,
-    /// In how many parts it is paid.
-    pub how_many_installments: Option<i64>,
-    /// What was paid at first.
-    pub initial_payment_amount: Option<Decimal>,
-    /// How many units of time a payment may be late.
-    pub grace_period_duration: Option<i64>,
-    /// That unit, such as `DAY`.
-    pub grace_period_duration_unit: Option<String>,
-    /// What the user has paid too much.
-    pub credit_balance: Option<Decimal>,
-    /// How many parts are still to be paid.
-    pub remaining_installments: Option<i64>,
-    /// What the credit balance is made of.
-    pub credit_entries: Option<Vec<Free>>,
-    /// When the record was made.
-    pub created_at: Option<Time>,
-    /// When the record was last saved.
-    pub updated_at: Option<Time>,
-}
-
-/// The payload of `subscription.subscription_created`: the subscription.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
-pub struct SubscriptionCreated {
+pub struct Subscription {
     /// The number of this record.
     pub id: Id,
     /// How far it is.
     pub status: Option<BillingStatus>,
-    /// More on the status.
-    pub status_message: Option<String>,
-    /// The user who pays.
-    pub user: Option<UserOrId>,
-    /// The academy.
-    pub academy: Option<AcademyOrKey>,
-    /// The cohort that it is for.
-    pub selected_cohort: Option<CohortOrId>,
-    /// The cohorts that it gives a choice of.
-    pub selected_cohort_set: Option<Free>,
-    /// The mentorship services that it gives a choice of.
-    pub selected_mentorship_service_set: Option<Free>,
-    /// The kinds of events that it gives a choice of.
-    pub selected_event_type_set: Option<Free>,
-    /// The plans that it is of.
-    pub plans: Option<Vec<PlanOrId>>,
-    /// What was paid so far.
-    pub invoices: Option<Vec<Invoice>>,
-    /// When the next payment is due.
-    pub next_payment_at: Option<Time>,
-    /// Until when it gives access.
-    pub valid_until: Option<Time>,
-    /// Whether it is paid for a team.
-    pub has_billing_team: Option<bool>,
-    /// How many of the team's seats are taken.
-    pub seats_count: Option<i64>,
-    /// How many seats the team has at most.
-    pub seats_limit: Option<i64>,
-    /// When it was last paid.
-    pub paid_at: Option<Time>,
-    /// When its status last changed.
-    pub last_status_change_at: Option<Time>,
-    /// Whether it can be refunded.
-    pub is_refundable: Option<bool>,
-    /// After how many units of time it is paid again.
-    pub pay_every: Option<i64>,
-    /// That unit, such as `MONTH`.
-    pub pay_every_unit: Option<String>,
-    /// When the record was made.
-    pub created_at: Option<Time>,
-    /// When the record was last saved.
-    pub updated_at: Option<Time>,
-}
-
-/// The payload of `subscription.subscription_revoked`: the subscription.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
-pub struct SubscriptionRevoked {
-    /// The number of this record.
-    pub id: Id,
-    /// How far it is now.
-    pub status: BillingStatus,
     /// More on the status.
     pub status_message: Option<String>,
     /// The user who pays.

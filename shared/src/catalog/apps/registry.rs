@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fires,
+    About, AcademyIn, CatalogEvent, Fires,
     parts::AcademyOrKey,
     payload::{Decimal, Free, Id, PayloadType, Time},
 };
@@ -17,6 +17,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
     description: "Triggered when a learning asset's status changes",
     fires: Fires::Changed("status"),
     academy: AcademyIn::optional(&["academy"]),
+    about: Some(About::Present(&["status"])),
     fills: &[],
     payload: PayloadType::of::<AssetStatusUpdated>(),
     example: r#"
@@ -91,7 +92,7 @@ pub struct AssetStatusUpdated {
     /// What it is about.
     pub description: Option<String>,
     /// How far it is now, such as `PUBLISHED`.
-    pub status: String,
+    pub status: Option<String>,
     /// Whether work on it is graded.
     pub graded: Option<bool>,
     /// Whether it can be worked on in Gitpod.

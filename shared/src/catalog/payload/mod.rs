@@ -1,7 +1,6 @@
 //! Payloads held to their types.
 //!
-//! An event's payload has a Rust type: it says which fields there are, what each of them is, and
-//! which must be there. A payload is read as its type when it is published, and what the type does not
+//! An event's payload has a Rust type: it says which fields there are, and what each of them is. A payload is read as its type when it is published, and what the type does not
 //! have is cut out of its text. The text itself is never written anew: what stays keeps its order and
 //! its spelling, so that a payload with nothing to cut is delivered byte for byte as it was published.
 
@@ -25,7 +24,7 @@ pub use path::Path;
 pub(crate) use path::Step;
 pub use scalars::{Decimal, Free, Id, Key, Name, Related, Schemas, Time};
 
-pub(crate) use scalars::{either, present, related, with_parts};
+pub(crate) use scalars::{either, related, with_parts};
 pub(crate) use vocabulary::vocabulary;
 
 /// The most fields that are named as left out.

@@ -281,16 +281,6 @@ impl PartialSchema for Key {
 
 impl ToSchema for Key {}
 
-/// Reads a value that must be there, but may be `null`: a plain `Option` may also be left out. For a
-/// field's `deserialize_with`.
-pub(crate) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Option::deserialize(deserializer)
-}
-
 /// A record within another: its number or name alone, or the record itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Related<K, T> {

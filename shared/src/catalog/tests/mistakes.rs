@@ -53,7 +53,7 @@ use super::*;
 #[case(
     "assignment.assignment_status_updated",
     r#"{"id": 1, "task_status": null}"#,
-    "task_status: Expected a string, got null."
+    "task_status: This field may not be null."
 )]
 #[case(
     "planfinancing.planfinancing_created",
@@ -103,7 +103,7 @@ use super::*;
 #[case(
     "event.event_rescheduled",
     r#"{"event": {"id": 234, "starting_at": null}}"#,
-    "event.starting_at: Expected a time such as 2025-01-20T15:30:00Z, got null."
+    "event.starting_at: This field may not be null."
 )]
 #[case(
     "event.event_status_updated",
@@ -113,7 +113,7 @@ use super::*;
 #[case(
     "form_entry.new_deal",
     r#"{"id": 1, "ac_deal_id": null}"#,
-    "ac_deal_id: Expected a number or text that a record is found by, got null."
+    "ac_deal_id: This field may not be null."
 )]
 #[case(
     "form_entry.won_or_lost",

@@ -4,70 +4,77 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
-/// The schema of an object within a schema: what it refers to, and of several the one for objects.
-fn of_object<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
-    if let Some(reference) = schema["$ref"].as_str() {
-        let pointer = reference.strip_prefix('#').expect("a part of its own");
-        return of_object(root, root.pointer(pointer).expect("a part that is there"));
-    }
-    for several in ["oneOf", "anyOf", "allOf"] {
-        if let Some(several) = schema[several].as_array() {
-            return several.iter().find_map(|schema| of_object(root, schema));
-        }
-    }
-    schema["properties"].is_object().then_some(schema)
+fn validator(event: &CatalogEvent) -> jsonschema::Validator {
+    // This also looks up every reference.
+    jsonschema::draft202012::new(&event.schema())
+        .unwrap_or_else(|error| panic!("{}: {error}", event.name))
 }
 
-/// Whether the schema of an event requires the field at the end of a way.
-fn is_required(root: &Value, way: &[Step]) -> bool {
-    let (last, way) = way.split_last().expect("a field");
-    let Step::Field(name) = last else {
-        return false;
+/// The example without the field at the end of a way, or with null in its place.
+fn changed(event: &CatalogEvent, way: &Path, with_null: bool) -> Option<Value> {
+    let Some((Step::Field(name), object)) = way.steps().split_last() else {
+        return None;
     };
-    let object = way.iter().try_fold(root, |schema, step| match step {
-        Step::Field(name) => of_object(root, schema)?["properties"].get(name),
-        Step::Element(_) => items(schema),
-    });
-    let object = object.and_then(|schema| of_object(root, schema));
-    let required = object.and_then(|object| object["required"].as_array());
-    required.is_some_and(|required| required.contains(&json!(name)))
-}
-
-/// The schema of a list's elements.
-fn items(schema: &Value) -> Option<&Value> {
-    schema.get("items").or_else(|| {
-        let several = schema["oneOf"].as_array().or(schema["anyOf"].as_array())?;
-        several.iter().find_map(items)
-    })
+    let mut changed = parsed(event.example());
+    let fields = at(&mut changed, object).as_object_mut().expect("an object");
+    if with_null {
+        fields.insert(name.clone(), Value::Null);
+    } else {
+        fields.shift_remove(name);
+    }
+    Some(changed)
 }
 
 #[test]
-fn leaving_a_field_out_is_a_mistake_exactly_if_the_schema_requires_it() {
+fn what_is_missing_or_null_is_a_mistake_exactly_if_the_schema_says_so() {
     for event in events() {
-        let schema = event.schema();
-        let example = parsed(event.example());
+        let validator = validator(event);
         let mut required = 0;
-        for way in ways(&example) {
-            let Some((Step::Field(name), object)) = way.steps().split_last() else {
-                continue;
-            };
-            let mut without = example.clone();
-            let fields = at(&mut without, object).as_object_mut();
-            fields.expect("an object").shift_remove(name);
-            let held = hold(event, &without.to_string());
-            let place = format!("{}: {way}", event.name);
-            if is_required(&schema, way.steps()) {
-                required += 1;
-                let wrong = held
-                    .err()
-                    .unwrap_or_else(|| panic!("{place} is not missed"));
-                assert_eq!(wrong.path, way, "{place}");
-                assert_eq!(wrong.message, "This field is required.", "{place}");
-            } else if let Err(wrong) = held {
-                panic!("{place} is missed: {wrong}");
+        for way in ways(&parsed(event.example())) {
+            for (with_null, message) in [(false, "This field is required."), (true, "")] {
+                let Some(payload) = changed(event, &way, with_null) else {
+                    continue;
+                };
+                let place = format!("{}: {way}, null: {with_null}", event.name);
+                let held = hold(event, &payload.to_string());
+                assert_eq!(held.is_ok(), validator.is_valid(&payload), "{place}");
+                if let Err(wrong) = held {
+                    required += 1;
+                    assert_eq!(wrong.path, way, "{place}");
+                    assert!(with_null || wrong.message == message, "{place}");
+                }
             }
         }
         assert!(required > 0, "{}: nothing is required", event.name);
+    }
+}
+
+#[test]
+fn what_an_event_is_about_must_be_there() {
+    for event in events() {
+        let Some(about) = event.about else {
+            continue;
+        };
+        let (About::Present(fields) | About::MayBeNull(fields)) = about;
+        let way = fields
+            .iter()
+            .fold(Path::default(), |way, field| way.join(field));
+        let missing = changed(event, &way, false).expect("a field");
+        let wrong = hold(event, &missing.to_string()).unwrap_err();
+        assert_eq!(
+            (&wrong.path, wrong.message.as_str()),
+            (&way, "This field is required.")
+        );
+        let null = changed(event, &way, true).expect("a field");
+        let held = hold(event, &null.to_string());
+        match about {
+            About::MayBeNull(_) => assert!(held.is_ok(), "{}", event.name),
+            About::Present(_) => {
+                let wrong = held.unwrap_err();
+                let message = "This field may not be null.";
+                assert_eq!((&wrong.path, wrong.message.as_str()), (&way, message));
+            }
+        }
     }
 }
 
@@ -78,9 +85,7 @@ fn every_schema_is_one_and_its_example_is_valid() {
         let schema = event.schema();
         let wrong = jsonschema::draft202012::meta::validate(&schema).err();
         assert!(wrong.is_none(), "{name}: {wrong:?}");
-        // This also looks up every reference.
-        let validator =
-            jsonschema::draft202012::new(&schema).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let validator = validator(event);
         let wrong: Vec<_> = validator
             .iter_errors(&parsed(event.example()))
             .map(|error| format!("{}: {error}", error.instance_path()))

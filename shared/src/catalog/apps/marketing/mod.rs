@@ -2,9 +2,9 @@
 
 mod payloads;
 
-use crate::catalog::{AcademyIn, CatalogEvent, Fires, payload::PayloadType};
+use crate::catalog::{About, AcademyIn, CatalogEvent, Fires, payload::PayloadType};
 
-pub use payloads::{DealStatus, FormEntry, NewDeal, WonOrLost};
+pub use payloads::{Deal, DealStatus, FormEntry};
 
 pub(super) static EVENTS: [CatalogEvent; 4] = [
     CatalogEvent {
@@ -15,6 +15,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a new lead or form submission is created",
         fires: Fires::Created,
         academy: AcademyIn::optional(&["academy"]),
+        about: None,
         fills: &[],
         payload: PayloadType::of::<FormEntry>(),
         example: r#"
@@ -50,6 +51,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a lead or form submission is saved again",
         fires: Fires::SavedAgain,
         academy: AcademyIn::optional(&["academy"]),
+        about: None,
         fills: &[],
         payload: PayloadType::of::<FormEntry>(),
         example: r#"
@@ -125,8 +127,9 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a lead gets a new deal in the CRM",
         fires: Fires::SetOrChanged("ac_deal_id"),
         academy: AcademyIn::optional(&["academy"]),
+        about: Some(About::Present(&["ac_deal_id"])),
         fills: &[],
-        payload: PayloadType::of::<NewDeal>(),
+        payload: PayloadType::of::<Deal>(),
         example: r#"
 {
   "id": 9876,
@@ -200,8 +203,9 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a lead's deal status changes (WON, LOST)",
         fires: Fires::Changed("deal_status"),
         academy: AcademyIn::optional(&["academy"]),
+        about: Some(About::MayBeNull(&["deal_status"])),
         fills: &[],
-        payload: PayloadType::of::<WonOrLost>(),
+        payload: PayloadType::of::<Deal>(),
         example: r#"
 {
   "id": 9876,

@@ -134,16 +134,3 @@ fn a_related_record_is_what_it_is_found_by_or_itself() {
     }
     assert!(read::<ByName>("5").is_err());
 }
-
-#[test]
-fn what_must_be_present_may_be_null_but_not_left_out() {
-    #[derive(Debug, PartialEq, Deserialize)]
-    struct Thing {
-        #[serde(deserialize_with = "present")]
-        status: Option<String>,
-    }
-    assert_eq!(read(r#"{"status": null}"#), Ok(Thing { status: None }));
-    let status = Some("WON".to_owned());
-    assert_eq!(read(r#"{"status": "WON"}"#), Ok(Thing { status }));
-    assert!(read::<Thing>("{}").is_err_and(|error| error.starts_with("missing field")));
-}

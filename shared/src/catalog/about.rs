@@ -1,0 +1,65 @@
+//! What an event is about: the field that its payload must have beside the record's id.
+//!
+//! Several events have payloads of one type and differ in what they report of it, so this stands in the
+//! event's row and not in the type.
+
+use std::borrow::Cow;
+
+use indexmap::IndexMap;
+use serde_json::{Value, json, value::RawValue};
+
+use super::payload::{Mistake, Path};
+
+/// The fields that lead to what the event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// It must be there, and not null.
+    Present(&'static [&'static str]),
+    /// It must be there; null is a value of it.
+    MayBeNull(&'static [&'static str]),
+}
+
+impl About {
+    fn parts(self) -> (&'static [&'static str], bool) {
+        match self {
+            Self::Present(path) => (path, false),
+            Self::MayBeNull(path) => (path, true),
+        }
+    }
+
+    /// Looks for it in a payload.
+    pub(super) fn check(self, payload: &RawValue) -> Result<(), Mistake> {
+        let (fields, may_be_null) = self.parts();
+        let mut path = Path::default();
+        let mut json = payload;
+        for field in fields {
+            path = path.join(field);
+            let found: Result<IndexMap<Cow<'_, str>, &RawValue>, _> =
+                serde_json::from_str(json.get());
+            let Some(value) = found.ok().and_then(|found| found.get(*field).copied()) else {
+                let message = "This field is required.".to_owned();
+                return Err(Mistake { path, message });
+            };
+            json = value;
+        }
+        if json.get() == "null" && !may_be_null {
+            let message = "This field may not be null.".to_owned();
+            return Err(Mistake { path, message });
+        }
+        Ok(())
+    }
+
+    /// The same as a JSON Schema, beside that of the payload's type.
+    pub(super) fn schema(self) -> Value {
+        let (path, may_be_null) = self.parts();
+        let found = if may_be_null {
+            json!({})
+        } else {
+            json!({"not": {"type": "null"}})
+        };
+        path.iter().rfold(
+            found,
+            |schema, field| json!({"required": [field], "properties": {*field: schema}}),
+        )
+    }
+}
