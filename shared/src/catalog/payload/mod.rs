@@ -30,9 +30,6 @@ pub(crate) use vocabulary::vocabulary;
 /// The most fields that are named as left out.
 const MAX_NAMED: usize = 100;
 
-/// The most characters of such a name.
-const MAX_NAME_CHARS: usize = 128;
-
 /// What is wrong in a JSON text that is to be of some type, and where. The message repeats nothing of
 /// the text: it may be logged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -204,12 +201,7 @@ fn names(ignored: &[Path]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     ignored
         .iter()
-        .map(|path| {
-            path.of_all_elements()
-                .chars()
-                .take(MAX_NAME_CHARS)
-                .collect::<String>()
-        })
+        .map(Path::of_all_elements)
         .filter(|name| seen.insert(name.clone()))
         .take(MAX_NAMED)
         .collect()

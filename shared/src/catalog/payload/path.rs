@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The most characters of a path that are written.
+const MAX_CHARS: usize = 128;
+
 /// A step into a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Step {
@@ -53,6 +56,7 @@ impl Path {
         self.written(|_| "[]".to_owned())
     }
 
+    /// The path as a text, cut off where it gets too long: names are whatever a publisher sends.
     fn written(&self, element: impl Fn(usize) -> String) -> String {
         let mut text = String::new();
         for step in &self.0 {
@@ -64,6 +68,11 @@ impl Path {
                     text.push_str(name);
                 }
                 Step::Element(index) => text.push_str(&element(*index)),
+            }
+            if let Some((end, _)) = text.char_indices().nth(MAX_CHARS) {
+                text.truncate(end);
+                text.push('…');
+                break;
             }
         }
         text
@@ -115,6 +124,8 @@ mod tests {
         assert_eq!(path.of_all_elements(), "plans[].id");
         assert_eq!(path.below("payload"), "payload.plans[3].id");
         assert_eq!(Path::default().below("payload"), "payload");
+        let long = Path::field("a").join(&"é".repeat(1_000)).join("b");
+        assert_eq!(long.to_string(), format!("a.{}…", "é".repeat(126)));
         let element = Path::default().element(0);
         assert_eq!(element.below("payload"), "payload[0]");
     }

@@ -30,6 +30,9 @@ use utoipa::{
 /// Schemas by their names, as utoipa gathers them.
 pub type Schemas = Vec<(String, RefOr<Schema>)>;
 
+/// The largest number that a record can have: that of the platform's database.
+const MAX_ID: u64 = i64::MAX.unsigned_abs();
+
 /// The number of a record on the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Id(pub u64);
@@ -45,7 +48,10 @@ impl<'de> Deserialize<'de> for Id {
             }
 
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<Id, E> {
-                Ok(Id(number))
+                match number {
+                    0..=MAX_ID => Ok(Id(number)),
+                    _ => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+                }
             }
         }
         deserializer.deserialize_u64(Whole)
@@ -58,6 +64,7 @@ impl PartialSchema for Id {
             .schema_type(Type::Integer)
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
             .minimum(Some(0))
+            .maximum(Some(MAX_ID))
             .description(Some("The number of a record on the platform."))
             .into()
     }
