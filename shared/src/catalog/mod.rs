@@ -13,12 +13,12 @@
 //! signal path from app and signal, schemas from the types.
 //! Always: [`events`] are sorted by app, then name, in byte order, and the filters keep that order.
 
-mod about;
 pub mod apps;
 mod change;
 mod filter;
 pub mod parts;
 pub mod payload;
+mod required;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -35,9 +35,9 @@ use utoipa::ToSchema;
 
 use self::payload::{Mistake, Payload, PayloadType};
 
-pub use about::About;
 pub use change::{AcademyIn, AcademyRef, Change, ChangeError, Derived, Fill, Fires, models};
 pub use filter::{CatalogFilter, events_of_apps, events_of_signals};
+pub use required::Required;
 
 /// One event that an academy can subscribe to.
 ///
@@ -58,8 +58,8 @@ pub struct CatalogEvent {
     pub fires: Fires,
     /// Where such a record names its academy.
     pub academy: AcademyIn,
-    /// What the payload must have beside the record's id.
-    pub about: Option<About>,
+    /// What the payload must have; all else may be missing or null.
+    pub required: &'static [Required],
     /// What the payload has and the record has elsewhere.
     pub fills: &'static [Fill],
     /// What its payload is.
@@ -121,8 +121,8 @@ impl CatalogEvent {
     /// Holds a text to the type of the event's payload: what the type does not have is cut out.
     pub fn payload(&self, json: Arc<RawValue>) -> Result<Payload, Mistake> {
         let payload = self.payload.hold(json)?;
-        if let Some(about) = self.about {
-            about.check(&payload.json)?;
+        for required in self.required {
+            required.check(&payload.json)?;
         }
         Ok(payload)
     }

@@ -9,7 +9,7 @@ use super::payload::{Free, Id, Key, Name, Time, related};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct User {
     /// The user's number.
-    pub id: Id,
+    pub id: Option<Id>,
     /// The first name.
     pub first_name: Option<String>,
     /// The last name.
@@ -69,7 +69,7 @@ pub struct Country {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct Cohort {
     /// Its number.
-    pub id: Id,
+    pub id: Option<Id>,
     /// Its short name.
     pub slug: Option<String>,
     /// Its name.

@@ -15,13 +15,11 @@ impl CatalogEvent {
     pub fn components(&self) -> (Value, Schemas) {
         let name = self.payload.name();
         let of_type = json!({"$ref": format!("{IN_OPENAPI}{name}")});
-        let schema = match self.about {
-            None => of_type,
-            Some(about) => json!({"allOf": [of_type, about.schema()]}),
-        };
+        let required = self.required.iter().map(|required| required.schema());
+        let all: Vec<Value> = [of_type].into_iter().chain(required).collect();
         let mut schemas = self.payload.parts();
         schemas.push((name, self.payload.schema()));
-        (schema, schemas)
+        (json!({"allOf": all}), schemas)
     }
 
     /// The schema of the event's payload, whole in itself: what it refers to stands in its `$defs`.
@@ -38,9 +36,8 @@ impl CatalogEvent {
                 schema.entry(key).or_insert(value);
             }
         }
-        if let Some(about) = self.about {
-            schema.insert("allOf".to_owned(), json!([about.schema()]));
-        }
+        let required = self.required.iter().map(|required| required.schema());
+        schema.insert("allOf".to_owned(), required.collect());
         let parts = self.payload.parts();
         if !parts.is_empty() {
             let parts = parts.into_iter().map(|(name, part)| (name, json!(part)));

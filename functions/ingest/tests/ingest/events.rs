@@ -16,8 +16,8 @@ use crate::{ADDED, Function, LEAD, event, event_with_id};
 async fn an_event_becomes_one_job_for_each_hook_with_the_payloads_own_bytes() {
     let function = Function::start().await;
     function.hook(3, DOWNTOWN, ADDED).await;
-    let payload = "{ \"watching\" : false,\t\"id\":12345678901234567890, \
-                   \"history_log\": {\"big\": 1.50, \"a\":1, \"a\":2},\"role\":\"\\u00e9é\" }";
+    let payload = "{ \"watching\" : false,\t\"id\":1234567890123456789, \
+                   \"history_log\": {\"big\": 12345678901234567890.50, \"a\":1, \"a\":2},\"role\":\"\\u00e9é\" }";
     let body = format!(
         r#" {{"payload":{payload}, "academy":"downtown-campus", "event":"{ADDED}", "id":"e-1"}} "#
     );
@@ -96,10 +96,7 @@ async fn a_payload_is_of_its_event_or_refused() {
         (json!([]), "payload"),
         (json!("text"), "payload"),
         (json!({"id": "7"}), "payload.id"),
-        (
-            json!({"id": 7, "user": {"first_name": "Jane"}}),
-            "payload.user.id",
-        ),
+        (json!({"id": 7, "user": {"id": "Jane"}}), "payload.user.id"),
         (json!({"hook": {"id": 1}, "data": {"id": 7}}), "payload.id"),
     ] {
         let event = json!({"event": ADDED, "academy": null, "payload": payload});

@@ -4,12 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    About, AcademyIn, CatalogEvent, Fires,
+    AcademyIn, CatalogEvent, Fires, Required,
     parts::{AcademyOrKey, CohortOrId, UserOrId},
     payload::{Free, Id, PayloadType, Time, vocabulary},
 };
 
-pub(super) static EVENTS: [CatalogEvent; 4] = [
+pub(super) static EVENTS: &[CatalogEvent] = &[
     CatalogEvent {
         name: "cohort.cohort_stage_updated",
         model: "admissions.Cohort",
@@ -18,7 +18,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a cohort's stage changes (INACTIVE, PREWORK, STARTED, FINAL_PROJECT, ENDED)",
         fires: Fires::CreatedOrChanged("stage"),
         academy: AcademyIn::required(&["academy"]),
-        about: Some(About::Present(&["stage"])),
+        required: &[Required::ID, Required::Present(&["stage"])],
         fills: &[],
         payload: PayloadType::of::<CohortStageUpdated>(),
         example: r#"
@@ -61,7 +61,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a student is added to a cohort",
         fires: Fires::Created,
         academy: AcademyIn::required(&["cohort", "academy"]),
-        about: None,
+        required: &[Required::ID],
         fills: &[],
         payload: PayloadType::of::<CohortUser>(),
         example: r#"
@@ -111,7 +111,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a student's record in a cohort is saved again",
         fires: Fires::SavedAgain,
         academy: AcademyIn::required(&["cohort", "academy"]),
-        about: None,
+        required: &[Required::ID],
         fills: &[],
         payload: PayloadType::of::<CohortUser>(),
         example: r#"
@@ -146,7 +146,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a student is added to a cohort or the student's educational status changes",
         fires: Fires::CreatedOrChanged("educational_status"),
         academy: AcademyIn::required(&["cohort", "academy"]),
-        about: Some(About::MayBeNull(&["educational_status"])),
+        required: &[Required::ID, Required::MayBeNull(&["educational_status"])],
         fills: &[],
         payload: PayloadType::of::<EduStatusUpdated>(),
         example: r#"
@@ -175,7 +175,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct CohortStageUpdated {
     /// The cohort's number.
-    pub id: Id,
+    pub id: Option<Id>,
     /// Its short name.
     pub slug: Option<String>,
     /// Its name.
@@ -236,7 +236,7 @@ pub struct Syllabus {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct CohortUser {
     /// The number of this record.
-    pub id: Id,
+    pub id: Option<Id>,
     /// The student.
     pub user: Option<UserOrId>,
     /// The cohort.
@@ -265,7 +265,7 @@ pub struct CohortUser {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct EduStatusUpdated {
     /// The number of this record.
-    pub id: Id,
+    pub id: Option<Id>,
     /// The student.
     pub user: Option<UserOrId>,
     /// The cohort.
@@ -290,7 +290,7 @@ pub struct EduStatusUpdated {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct StudentProfile {
     /// The profile's number.
-    pub id: Id,
+    pub id: Option<Id>,
     /// The first name.
     pub first_name: Option<String>,
     /// The last name.

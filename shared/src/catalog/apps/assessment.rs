@@ -4,12 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    About, AcademyIn, CatalogEvent, Fires,
+    AcademyIn, CatalogEvent, Fires, Required,
     parts::{AcademyOrKey, UserOrId},
     payload::{Decimal, Free, Id, PayloadType, Time, related},
 };
 
-pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
+pub(super) static EVENTS: &[CatalogEvent] = &[CatalogEvent {
     name: "UserAssessment.userassessment_status_updated",
     model: "assessment.UserAssessment",
     signal: "userassessment_status_updated",
@@ -17,7 +17,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
     description: "Triggered when a user's assessment is created or its status changes",
     fires: Fires::CreatedOrChanged("status"),
     academy: AcademyIn::optional(&["academy"]),
-    about: Some(About::Present(&["status"])),
+    required: &[Required::ID, Required::Present(&["status"])],
     fills: &[],
     payload: PayloadType::of::<UserAssessmentStatusUpdated>(),
     example: r#"
@@ -72,7 +72,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct UserAssessmentStatusUpdated {
     /// The number of this record.
-    pub id: Id,
+    pub id: Option<Id>,
     /// The assessment's title.
     pub title: Option<String>,
     /// The language that it is in.

@@ -4,12 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    About, AcademyIn, CatalogEvent, Fires,
+    AcademyIn, CatalogEvent, Fires, Required,
     parts::{CohortOrId, UserOrId},
     payload::{Free, Id, PayloadType, Time, vocabulary},
 };
 
-pub(super) static EVENTS: [CatalogEvent; 3] = [
+pub(super) static EVENTS: &[CatalogEvent] = &[
     CatalogEvent {
         name: "assignment.assignment_created",
         model: "assignments.Task",
@@ -18,7 +18,7 @@ pub(super) static EVENTS: [CatalogEvent; 3] = [
         description: "Triggered when a new assignment is created for a student",
         fires: Fires::Created,
         academy: AcademyIn::optional(&["cohort", "academy"]),
-        about: None,
+        required: &[Required::ID],
         fills: &[],
         payload: PayloadType::of::<Assignment>(),
         example: r#"
@@ -60,7 +60,7 @@ pub(super) static EVENTS: [CatalogEvent; 3] = [
         description: "Triggered when an assignment's revision status changes (PENDING, APPROVED, REJECTED)",
         fires: Fires::Changed("revision_status"),
         academy: AcademyIn::optional(&["cohort", "academy"]),
-        about: Some(About::Present(&["revision_status"])),
+        required: &[Required::ID, Required::Present(&["revision_status"])],
         fills: &[],
         payload: PayloadType::of::<Assignment>(),
         example: r#"
@@ -95,7 +95,7 @@ pub(super) static EVENTS: [CatalogEvent; 3] = [
         description: "Triggered when an assignment's task status changes (PENDING to DONE)",
         fires: Fires::Changed("task_status"),
         academy: AcademyIn::optional(&["cohort", "academy"]),
-        about: Some(About::Present(&["task_status"])),
+        required: &[Required::ID, Required::Present(&["task_status"])],
         fills: &[],
         payload: PayloadType::of::<Assignment>(),
         example: r#"
@@ -139,7 +139,7 @@ pub(super) static EVENTS: [CatalogEvent; 3] = [
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct Assignment {
     /// The number of this record.
-    pub id: Id,
+    pub id: Option<Id>,
     /// The assignment's title.
     pub title: Option<String>,
     /// Whether the student has done it.

@@ -4,12 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    About, AcademyIn, CatalogEvent, Fires,
+    AcademyIn, CatalogEvent, Fires, Required,
     parts::{AcademyOrKey, CityOrName, CohortOrId, CountryOrName, UserOrId},
     payload::{Decimal, Free, Id, Name, PayloadType, Time, related, vocabulary},
 };
 
-pub(super) static EVENTS: [CatalogEvent; 3] = [
+pub(super) static EVENTS: &[CatalogEvent] = &[
     CatalogEvent {
         name: "profile_academy.added",
         model: "authenticate.ProfileAcademy",
@@ -18,7 +18,7 @@ pub(super) static EVENTS: [CatalogEvent; 3] = [
         description: "Triggered when a new member is added to an academy",
         fires: Fires::Created,
         academy: AcademyIn::required(&["academy"]),
-        about: None,
+        required: &[Required::ID],
         fills: &[],
         payload: PayloadType::of::<ProfileAcademy>(),
         example: r#"
@@ -46,7 +46,7 @@ pub(super) static EVENTS: [CatalogEvent; 3] = [
         description: "Triggered when an academy member's profile is saved again",
         fires: Fires::SavedAgain,
         academy: AcademyIn::required(&["academy"]),
-        about: None,
+        required: &[Required::ID],
         fills: &[],
         payload: PayloadType::of::<ProfileAcademy>(),
         example: r#"
@@ -74,7 +74,7 @@ pub(super) static EVENTS: [CatalogEvent; 3] = [
         description: "Triggered when an invitation is created or its status changes (accepted, rejected)",
         fires: Fires::CreatedOrChanged("status"),
         academy: AcademyIn::optional(&["academy"]),
-        about: Some(About::Present(&["status"])),
+        required: &[Required::ID, Required::Present(&["status"])],
         fills: &[],
         payload: PayloadType::of::<InviteStatusUpdated>(),
         example: r#"
@@ -125,7 +125,7 @@ pub(super) static EVENTS: [CatalogEvent; 3] = [
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct ProfileAcademy {
     /// The number of this record.
-    pub id: Id,
+    pub id: Option<Id>,
     /// The user who is the member; null until the invitation is accepted.
     pub user: Option<UserOrId>,
     /// The e-mail address.
@@ -154,7 +154,7 @@ pub struct ProfileAcademy {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct InviteStatusUpdated {
     /// The invitation's number.
-    pub id: Id,
+    pub id: Option<Id>,
     /// The e-mail address that it went to.
     pub email: Option<String>,
     /// Whether the e-mail address is known to be the user's.

@@ -4,12 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    About, AcademyIn, CatalogEvent, Fill, Fires,
+    AcademyIn, CatalogEvent, Fill, Fires, Required,
     parts::{AcademyOrKey, CityOrName, UserOrId},
     payload::{Free, Id, Key, PayloadType, Time, related, vocabulary},
 };
 
-pub(super) static EVENTS: [CatalogEvent; 4] = [
+pub(super) static EVENTS: &[CatalogEvent] = &[
     CatalogEvent {
         name: "event.event_rescheduled",
         model: "events.Event",
@@ -18,7 +18,10 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when an event's starting time changes",
         fires: Fires::Changed("starting_at"),
         academy: AcademyIn::optional(&["academy"]),
-        about: Some(About::Present(&["event", "starting_at"])),
+        required: &[
+            Required::Present(&["event", "id"]),
+            Required::Present(&["event", "starting_at"]),
+        ],
         fills: &[
             Fill {
                 field: "event",
@@ -98,7 +101,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when an event's status changes",
         fires: Fires::Changed("status"),
         academy: AcademyIn::optional(&["academy"]),
-        about: Some(About::Present(&["status"])),
+        required: &[Required::ID, Required::Present(&["status"])],
         fills: &[],
         payload: PayloadType::of::<Event>(),
         example: r#"
@@ -161,7 +164,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a person who registered for an event attends it",
         fires: Fires::Became("status", &["DONE"]),
         academy: AcademyIn::optional(&["event", "academy"]),
-        about: None,
+        required: &[Required::ID],
         fills: &[],
         payload: PayloadType::of::<EventCheckin>(),
         example: r#"
@@ -199,7 +202,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a person registers for an event",
         fires: Fires::Created,
         academy: AcademyIn::optional(&["event", "academy"]),
-        about: None,
+        required: &[Required::ID],
         fills: &[],
         payload: PayloadType::of::<EventCheckin>(),
         example: r#"
@@ -290,7 +293,7 @@ pub struct EventRescheduled {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct EventCheckin {
     /// The number of this record.
-    pub id: Id,
+    pub id: Option<Id>,
     /// The e-mail address of the person who registered.
     pub email: Option<String>,
     /// The person's phone number.
@@ -329,7 +332,7 @@ pub struct EventCheckin {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct Event {
     /// The event's number.
-    pub id: Id,
+    pub id: Option<Id>,
     /// Its title.
     pub title: Option<String>,
     /// When it begins.

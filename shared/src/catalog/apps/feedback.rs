@@ -4,11 +4,11 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    About, AcademyIn, CatalogEvent, Fill, Fires,
+    AcademyIn, CatalogEvent, Fill, Fires, Required,
     payload::{Free, Id, Key, PayloadType, Time},
 };
 
-pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
+pub(super) static EVENTS: &[CatalogEvent] = &[CatalogEvent {
     name: "survey.survey_answered",
     model: "feedback.SurveyResponse",
     signal: "survey_answered",
@@ -16,7 +16,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
     description: "Triggered when a survey is answered",
     fires: Fires::Became("status", &["ANSWERED"]),
     academy: AcademyIn::required(&["survey_config", "academy"]),
-    about: Some(About::Present(&["status"])),
+    required: &[Required::ID, Required::Present(&["status"])],
     fills: &[
         Fill {
             field: "survey_response_id",
@@ -83,7 +83,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct SurveyAnswered {
     /// The number of this record.
-    pub id: Id,
+    pub id: Option<Id>,
     /// The same number once more.
     pub survey_response_id: Option<Id>,
     /// The user's number.

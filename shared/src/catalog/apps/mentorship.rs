@@ -4,12 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    About, AcademyIn, CatalogEvent, Fires,
+    AcademyIn, CatalogEvent, Fires, Required,
     parts::UserOrId,
     payload::{Decimal, Free, Id, PayloadType, Time, related, vocabulary},
 };
 
-pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
+pub(super) static EVENTS: &[CatalogEvent] = &[CatalogEvent {
     name: "session.mentorship_session_status",
     model: "mentorship.MentorshipSession",
     signal: "mentorship_session_status",
@@ -17,7 +17,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
     description: "Triggered when a mentorship session is created or its status changes",
     fires: Fires::CreatedOrChanged("status"),
     academy: AcademyIn::optional(&["mentor", "academy"]),
-    about: Some(About::Present(&["status"])),
+    required: &[Required::ID, Required::Present(&["status"])],
     fills: &[],
     payload: PayloadType::of::<MentorshipSessionStatus>(),
     example: r#"
@@ -65,7 +65,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct MentorshipSessionStatus {
     /// The session's number.
-    pub id: Id,
+    pub id: Option<Id>,
     /// Its name.
     pub name: Option<String>,
     /// How far it is now.
@@ -120,7 +120,7 @@ pub struct MentorshipSessionStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct Mentor {
     /// The mentor's number.
-    pub id: Id,
+    pub id: Option<Id>,
     /// The mentor's short name.
     pub slug: Option<String>,
     /// The user who the mentor is.

@@ -20,16 +20,16 @@ use super::tests::ChangeCase;
 
 /// Every event by its app, both in byte order.
 pub(super) static APPS: [&[CatalogEvent]; 10] = [
-    &admissions::EVENTS,
-    &assessment::EVENTS,
-    &assignments::EVENTS,
-    &authenticate::EVENTS,
-    &events::EVENTS,
-    &feedback::EVENTS,
-    &marketing::EVENTS,
-    &mentorship::EVENTS,
-    &payments::EVENTS,
-    &registry::EVENTS,
+    admissions::EVENTS,
+    assessment::EVENTS,
+    assignments::EVENTS,
+    authenticate::EVENTS,
+    events::EVENTS,
+    feedback::EVENTS,
+    marketing::EVENTS,
+    mentorship::EVENTS,
+    payments::EVENTS,
+    registry::EVENTS,
 ];
 
 /// Changes of the apps' records, and the events that they are.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    About, AcademyIn, CatalogEvent, Fires,
+    AcademyIn, CatalogEvent, Fires, Required,
     parts::{AcademyOrKey, CohortOrId, UserOrId},
     payload::{Decimal, Free, Id, PayloadType, Time, related, vocabulary},
 };
@@ -18,7 +18,7 @@ const REVOKED: &[&str] = &[
     "CANCELLED",
 ];
 
-pub(super) static EVENTS: [CatalogEvent; 4] = [
+pub(super) static EVENTS: &[CatalogEvent] = &[
     CatalogEvent {
         name: "planfinancing.planfinancing_created",
         model: "payments.PlanFinancing",
@@ -27,7 +27,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a new financing plan is created",
         fires: Fires::Created,
         academy: AcademyIn::required(&["academy"]),
-        about: None,
+        required: &[Required::ID],
         fills: &[],
         payload: PayloadType::of::<PlanFinancing>(),
         example: r#"
@@ -74,7 +74,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a financing plan ends or its payment fails (DEPRECATED, PAYMENT_ISSUE, ERROR, EXPIRED, CANCELLED)",
         fires: Fires::Became("status", REVOKED),
         academy: AcademyIn::required(&["academy"]),
-        about: Some(About::Present(&["status"])),
+        required: &[Required::ID, Required::Present(&["status"])],
         fills: &[],
         payload: PayloadType::of::<PlanFinancing>(),
         example: r#"
@@ -175,7 +175,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a new subscription is created",
         fires: Fires::Created,
         academy: AcademyIn::required(&["academy"]),
-        about: None,
+        required: &[Required::ID],
         fills: &[],
         payload: PayloadType::of::<Subscription>(),
         example: r#"
@@ -223,7 +223,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a subscription ends or its payment fails (DEPRECATED, PAYMENT_ISSUE, ERROR, EXPIRED, CANCELLED)",
         fires: Fires::Became("status", REVOKED),
         academy: AcademyIn::required(&["academy"]),
-        about: Some(About::Present(&["status"])),
+        required: &[Required::ID, Required::Present(&["status"])],
         fills: &[],
         payload: PayloadType::of::<Subscription>(),
         example: r#"
@@ -318,7 +318,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct PlanFinancing {
     /// The number of this record.
-    pub id: Id,
+    pub id: Option<Id>,
     /// How far it is.
     pub status: Option<BillingStatus>,
     /// More on the status.
@@ -377,7 +377,7 @@ pub struct PlanFinancing {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct Subscription {
     /// The number of this record.
-    pub id: Id,
+    pub id: Option<Id>,
     /// How far it is.
     pub status: Option<BillingStatus>,
     /// More on the status.

@@ -4,12 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    About, AcademyIn, CatalogEvent, Fires,
+    AcademyIn, CatalogEvent, Fires, Required,
     parts::AcademyOrKey,
     payload::{Decimal, Free, Id, PayloadType, Time},
 };
 
-pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
+pub(super) static EVENTS: &[CatalogEvent] = &[CatalogEvent {
     name: "asset.asset_status_updated",
     model: "registry.Asset",
     signal: "asset_status_updated",
@@ -17,7 +17,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
     description: "Triggered when a learning asset's status changes",
     fires: Fires::Changed("status"),
     academy: AcademyIn::optional(&["academy"]),
-    about: Some(About::Present(&["status"])),
+    required: &[Required::ID, Required::Present(&["status"])],
     fills: &[],
     payload: PayloadType::of::<AssetStatusUpdated>(),
     example: r#"
@@ -64,7 +64,7 @@ pub(super) static EVENTS: [CatalogEvent; 1] = [CatalogEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct AssetStatusUpdated {
     /// The asset's number.
-    pub id: Id,
+    pub id: Option<Id>,
     /// Its short name.
     pub slug: Option<String>,
     /// Its title.

@@ -23,7 +23,7 @@ use super::*;
 #[case(
     "assignment.assignment_created",
     r#"{"id": null}"#,
-    "id: Expected a record's number, got null."
+    "id: This field may not be null."
 )]
 #[case(
     "assignment.assignment_created",

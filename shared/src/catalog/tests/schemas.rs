@@ -50,31 +50,54 @@ fn what_is_missing_or_null_is_a_mistake_exactly_if_the_schema_says_so() {
 }
 
 #[test]
-fn what_an_event_is_about_must_be_there() {
+fn what_a_row_requires_must_be_there() {
     for event in events() {
-        let Some(about) = event.about else {
-            continue;
-        };
-        let (About::Present(fields) | About::MayBeNull(fields)) = about;
-        let way = fields
-            .iter()
-            .fold(Path::default(), |way, field| way.join(field));
-        let missing = changed(event, &way, false).expect("a field");
-        let wrong = hold(event, &missing.to_string()).unwrap_err();
-        assert_eq!(
-            (&wrong.path, wrong.message.as_str()),
-            (&way, "This field is required.")
-        );
-        let null = changed(event, &way, true).expect("a field");
-        let held = hold(event, &null.to_string());
-        match about {
-            About::MayBeNull(_) => assert!(held.is_ok(), "{}", event.name),
-            About::Present(_) => {
-                let wrong = held.unwrap_err();
-                let message = "This field may not be null.";
-                assert_eq!((&wrong.path, wrong.message.as_str()), (&way, message));
+        for required in event.required {
+            let (Required::Present(fields) | Required::MayBeNull(fields)) = required;
+            let way = fields
+                .iter()
+                .fold(Path::default(), |way, field| way.join(field));
+            let missing = changed(event, &way, false).expect("a field");
+            let wrong = hold(event, &missing.to_string()).unwrap_err();
+            let message = "This field is required.";
+            assert_eq!((&wrong.path, wrong.message.as_str()), (&way, message));
+            let null = changed(event, &way, true).expect("a field");
+            let held = hold(event, &null.to_string());
+            match required {
+                Required::MayBeNull(_) => assert!(held.is_ok(), "{}", event.name),
+                Required::Present(_) => {
+                    let wrong = held.unwrap_err();
+                    let message = "This field may not be null.";
+                    assert_eq!((&wrong.path, wrong.message.as_str()), (&way, message));
+                }
             }
         }
+    }
+}
+
+#[test]
+fn nothing_is_required_but_the_records_number_and_what_the_event_is_about() {
+    for event in events() {
+        let ids = event.required.iter().filter(|required| {
+            let (Required::Present(fields) | Required::MayBeNull(fields)) = required;
+            fields.last() == Some(&"id")
+        });
+        assert_eq!(ids.count(), 1, "{}", event.name);
+        assert!(event.required.len() <= 2, "{}", event.name);
+        let all = parsed(event.example());
+        let mut least = json!({});
+        for required in event.required {
+            let (Required::Present(fields) | Required::MayBeNull(fields)) = required;
+            let pointer: String = fields.iter().map(|field| format!("/{field}")).collect();
+            let (last, objects) = fields.split_last().expect("a field");
+            let mut object = &mut least;
+            for name in objects {
+                object = &mut object[*name];
+            }
+            object[*last] = all.pointer(&pointer).expect("a value").clone();
+        }
+        let held = hold(event, &least.to_string());
+        assert!(held.is_ok(), "{}: {least}", event.name);
     }
 }
 

@@ -2,11 +2,11 @@
 
 mod payloads;
 
-use crate::catalog::{About, AcademyIn, CatalogEvent, Fires, payload::PayloadType};
+use crate::catalog::{AcademyIn, CatalogEvent, Fires, Required, payload::PayloadType};
 
 pub use payloads::{Deal, DealStatus, FormEntry};
 
-pub(super) static EVENTS: [CatalogEvent; 4] = [
+pub(super) static EVENTS: &[CatalogEvent] = &[
     CatalogEvent {
         name: "form_entry.added",
         model: "marketing.FormEntry",
@@ -15,7 +15,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a new lead or form submission is created",
         fires: Fires::Created,
         academy: AcademyIn::optional(&["academy"]),
-        about: None,
+        required: &[Required::ID],
         fills: &[],
         payload: PayloadType::of::<FormEntry>(),
         example: r#"
@@ -51,7 +51,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a lead or form submission is saved again",
         fires: Fires::SavedAgain,
         academy: AcademyIn::optional(&["academy"]),
-        about: None,
+        required: &[Required::ID],
         fills: &[],
         payload: PayloadType::of::<FormEntry>(),
         example: r#"
@@ -127,7 +127,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a lead gets a new deal in the CRM",
         fires: Fires::SetOrChanged("ac_deal_id"),
         academy: AcademyIn::optional(&["academy"]),
-        about: Some(About::Present(&["ac_deal_id"])),
+        required: &[Required::ID, Required::Present(&["ac_deal_id"])],
         fills: &[],
         payload: PayloadType::of::<Deal>(),
         example: r#"
@@ -203,7 +203,7 @@ pub(super) static EVENTS: [CatalogEvent; 4] = [
         description: "Triggered when a lead's deal status changes (WON, LOST)",
         fires: Fires::Changed("deal_status"),
         academy: AcademyIn::optional(&["academy"]),
-        about: Some(About::MayBeNull(&["deal_status"])),
+        required: &[Required::ID, Required::MayBeNull(&["deal_status"])],
         fills: &[],
         payload: PayloadType::of::<Deal>(),
         example: r#"

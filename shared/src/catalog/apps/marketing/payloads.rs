@@ -12,7 +12,7 @@ use crate::catalog::{
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct FormEntry {
     /// The number of this record.
-    pub id: Id,
+    pub id: Option<Id>,
     /// The contact that the person is.
     pub contact: Option<Free>,
     /// The lead's number at Facebook.
@@ -137,7 +137,7 @@ pub struct FormEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct Deal {
     /// The number of this record.
-    pub id: Id,
+    pub id: Option<Id>,
     /// What the lead is known by across systems.
     pub attribution_id: Option<String>,
     /// The person's first name.

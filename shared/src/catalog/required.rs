@@ -1,7 +1,8 @@
-//! What an event is about: the field that its payload must have beside the record's id.
+//! What a payload must have: what identifies the record, and what the event is about.
 //!
-//! Several events have payloads of one type and differ in what they report of it, so this stands in the
-//! event's row and not in the type.
+//! It stands in the event's row and not in the payload's type. Events that share a type differ in what
+//! they report of it, and what is a record of its own in one payload is a part of another, where only
+//! some of it may be known.
 
 use std::borrow::Cow;
 
@@ -10,16 +11,19 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::payload::{Mistake, Path};
 
-/// The fields that lead to what the event is about.
+/// The fields that lead to a value which must be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum About {
-    /// It must be there, and not null.
+pub enum Required {
+    /// It must not be null.
     Present(&'static [&'static str]),
-    /// It must be there; null is a value of it.
+    /// Null is a value of it.
     MayBeNull(&'static [&'static str]),
 }
 
-impl About {
+impl Required {
+    /// The number of the record.
+    pub(super) const ID: Self = Self::Present(&["id"]);
+
     fn parts(self) -> (&'static [&'static str], bool) {
         match self {
             Self::Present(path) => (path, false),
