@@ -88,7 +88,7 @@ fn nothing_is_required_but_the_records_number_and_what_the_event_is_about() {
         let mut least = json!({});
         for required in event.required {
             let (Required::Present(fields) | Required::MayBeNull(fields)) = required;
-            let pointer: String = fields.iter().map(|field| format!("/{field}")).collect();
+            let pointer = format!("/{}", fields.join("/"));
             let (last, objects) = fields.split_last().expect("a field");
             let mut object = &mut least;
             for name in objects {
