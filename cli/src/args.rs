@@ -243,12 +243,12 @@ pub(crate) struct ChangeArgs {
 pub(crate) struct Sides {
     /// The record as it was; without it the record is new. `-` is the standard input.
     ///
-    /// It is a JSON object of at most 256 KiB.
+    /// It is a JSON object of at most 2 MiB.
     #[arg(long, value_name = "FILE")]
     pub(crate) before: Option<Input>,
     /// The record as it is; without it the record is gone. `-` is the standard input.
     ///
-    /// It is a JSON object of at most 256 KiB.
+    /// It is a JSON object of at most 2 MiB.
     #[arg(long, value_name = "FILE")]
     pub(crate) after: Option<Input>,
 }

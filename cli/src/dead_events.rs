@@ -1,12 +1,11 @@
 //! The operator's commands for events of the bus that are wrong.
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result};
-use aws_sdk_sqs::{
-    Client,
-    types::{Message, MessageSystemAttributeName::SentTimestamp},
-};
+use aws_sdk_sqs::{Client, types::Message};
 use serde::Deserialize;
-use shared::{aws, clock, config};
+use shared::{aws, config};
 
 use crate::{
     args::{BusArgs, BusCommand},
@@ -42,11 +41,7 @@ pub(crate) async fn run(args: BusArgs) -> Result<()> {
 }
 
 fn show(message: &Message, payload: bool) {
-    let attributes = message.message_attributes.as_ref();
-    let reason = attributes.and_then(|attributes| attributes.get("reason")?.string_value());
-    // Without one it was received too often: the function's log has what happened each time.
-    let reason = reason.unwrap_or("It could not be published, again and again.");
-    println!("  {}", printable(reason));
+    println!("  {}", printable(&reason(message)));
     let body = message.body().unwrap_or_default();
     match serde_json::from_str::<Envelope>(body) {
         // Quoted, since whoever puts events on the bus chooses these.
@@ -58,6 +53,27 @@ fn show(message: &Message, payload: bool) {
     }
     if payload {
         println!("  {}", printable(body));
+    }
+}
+
+/// Why it is dead: who put it there says so in an attribute.
+fn reason(message: &Message) -> String {
+    let attribute = |name: &str| {
+        let attributes = message.message_attributes.as_ref()?;
+        attributes.get(name)?.string_value()
+    };
+    if let Some(reason) = attribute("reason") {
+        return reason.to_owned();
+    }
+    match (attribute("ERROR_CODE"), attribute("ERROR_MESSAGE")) {
+        (None, None) => {
+            "It could not be published, again and again: the function's log says why.".to_owned()
+        }
+        (code, message) => format!(
+            "EventBridge could not put it into the queue: {} {}",
+            code.unwrap_or_default(),
+            message.unwrap_or_default()
+        ),
     }
 }
 
@@ -74,52 +90,55 @@ fn printable(text: &str) -> String {
     printable
 }
 
-/// Sends what was there when it began: an event that comes back at once is not sent for ever.
+/// Sends each event once: one that is still wrong comes back at once, and is not sent for ever.
 async fn resend(sqs: &Client, dead: &str, events: &str) -> Result<()> {
-    let began = clock::now().as_millisecond();
-    let (mut sent, mut newer) = (0, Vec::new());
+    let (mut sent, mut back) = (HashSet::new(), Vec::new());
+    let ended = send_each(sqs, dead, events, &mut sent, &mut back).await;
+    println!("{} events are on their way again.", sent.len());
+    // They were only hidden so that the others come.
+    for message in back {
+        let request = sqs.change_message_visibility().queue_url(dead);
+        let request = request.set_receipt_handle(message.receipt_handle);
+        if request.visibility_timeout(0).send().await.is_err() {
+            eprintln!("An event that came back stays hidden for a minute.");
+        }
+    }
+    ended
+}
+
+async fn send_each(
+    sqs: &Client,
+    dead: &str,
+    events: &str,
+    sent: &mut HashSet<String>,
+    back: &mut Vec<Message>,
+) -> Result<()> {
     loop {
         let request = sqs.receive_message().queue_url(dead);
         let request = request
             .max_number_of_messages(10)
             .wait_time_seconds(1)
-            .visibility_timeout(HIDDEN_S)
-            .message_system_attribute_names(SentTimestamp);
+            .visibility_timeout(HIDDEN_S);
         let answer = request.send().await;
         let messages = answer.context("the dead events cannot be read")?.messages;
         let messages = messages.unwrap_or_default();
         if messages.is_empty() {
-            break;
+            return Ok(());
         }
         for message in messages {
-            if is_newer(&message, began) {
-                newer.push(message);
+            let body = message.body().unwrap_or_default();
+            if sent.contains(body) {
+                back.push(message);
                 continue;
             }
-            let body = message.body().unwrap_or_default();
             let request = sqs.send_message().queue_url(events).message_body(body);
             let failed = "an event could not be sent: it stays with the dead ones";
             request.send().await.context(failed)?;
+            sent.insert(body.to_owned());
             let request = sqs.delete_message().queue_url(dead);
             let request = request.set_receipt_handle(message.receipt_handle);
             let failed = "an event was sent, and stays with the dead ones, too";
             request.send().await.context(failed)?;
-            sent += 1;
         }
     }
-    // They were only hidden so that the others come.
-    for message in newer {
-        let request = sqs.change_message_visibility().queue_url(dead);
-        let request = request.set_receipt_handle(message.receipt_handle);
-        let shown = request.visibility_timeout(0).send().await;
-        shown.context("an event stays hidden for a minute")?;
-    }
-    println!("{sent} events are on their way again.");
-    Ok(())
-}
-
-fn is_newer(message: &Message, began: i64) -> bool {
-    let attributes = message.attributes.as_ref();
-    let sent_at = attributes.and_then(|attributes| attributes.get(&SentTimestamp)?.parse().ok());
-    sent_at.is_some_and(|sent_at: i64| sent_at > began)
 }

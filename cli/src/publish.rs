@@ -17,11 +17,14 @@ use crate::{
     args::{AcademyRef, ApiArgs, ChangeArgs, Input, PublishArgs},
 };
 
-/// The largest payload or record, in bytes, as the API has it.
-const LIMIT: usize = 256 * 1024;
+/// The largest payload, in bytes, as the API has it.
+const PAYLOAD_LIMIT: usize = 256 * 1024;
+
+/// The largest record: two of them are as much as a request to the API may have.
+const RECORD_LIMIT: usize = 2 * 1024 * 1024;
 
 /// The largest file: space around the JSON does not count, but is not read for ever either.
-const FILE_LIMIT: usize = 4 * LIMIT;
+const FILE_LIMIT: usize = 2 * RECORD_LIMIT;
 
 /// The body of `POST event`.
 #[derive(Serialize)]
@@ -68,7 +71,7 @@ struct ChangeAnswer {
 
 pub(crate) async fn event(args: PublishArgs) -> Result<()> {
     let api = Api::new(&args.api)?;
-    let payload = read(&args.file)?;
+    let payload = read(&args.file, PAYLOAD_LIMIT)?;
     let id = args.id.unwrap_or_else(random_id);
     let body = serde_json::to_string(&EventBody {
         event: &args.event,
@@ -104,17 +107,17 @@ fn random_id() -> String {
         .to_string()
 }
 
-/// Reads JSON of at most [`LIMIT`], and keeps its text.
-fn read(input: &Input) -> Result<Box<RawValue>> {
+/// Reads JSON of at most so many bytes, and keeps its text.
+fn read(input: &Input, limit: usize) -> Result<Box<RawValue>> {
     let bytes = read_bytes(input).with_context(|| format!("cannot read {input}"))?;
     if bytes.len() <= FILE_LIMIT {
         let json: Box<RawValue> =
             serde_json::from_slice(&bytes).with_context(|| format!("{input} is no JSON"))?;
-        if json.get().len() <= LIMIT {
+        if json.get().len() <= limit {
             return Ok(json);
         }
     }
-    bail!("{input} has more than {} KiB of JSON", LIMIT / 1024)
+    bail!("{input} has more than {} KiB of JSON", limit / 1024)
 }
 
 fn read_bytes(input: &Input) -> io::Result<Vec<u8>> {
@@ -130,7 +133,7 @@ fn read_bytes(input: &Input) -> io::Result<Vec<u8>> {
 
 /// Reads a record. A side that is `null` is one that is not given.
 fn record(input: &Input) -> Result<Box<RawValue>> {
-    let json = read(input)?;
+    let json = read(input, RECORD_LIMIT)?;
     ensure!(
         json.get().starts_with('{'),
         "{input} is no record: a record is a JSON object"
@@ -155,7 +158,7 @@ fn report(args: &ApiArgs, answer: &[u8], id: &str, events: &[Accepted]) -> Resul
             println!("{}  {deliveries} deliveries", one_line(event));
         }
         if events.is_empty() {
-            println!("Nothing that anybody can subscribe to has happened.");
+            println!("This change is no event.");
         }
     }
     for Accepted { event, dropped, .. } in events {

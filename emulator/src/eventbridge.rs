@@ -1,7 +1,8 @@
 //! An EventBridge with one bus and one rule: what is put on the bus from the rule's sources goes into a
 //! queue, in the envelope that the service puts around it.
 //!
-//! It serves `PutEvents` alone, and holds it to the limits that the service documents. An event that no
+//! It serves `PutEvents` alone, and holds it to the limits that the service has had everywhere; some
+//! regions take larger entries by now. An event that no
 //! rule is for is accepted and gone, as with the service.
 
 use std::sync::{Arc, OnceLock};

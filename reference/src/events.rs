@@ -63,6 +63,23 @@ fn academy(academy: AcademyIn) -> String {
     format!("`{path}`{optional}")
 }
 
+/// Where the payload has what of a changed record, if not under the same name.
+fn fills(event: &CatalogEvent) -> String {
+    let fills = event.fills.iter().map(|fill| {
+        let from = match fill.from {
+            [] => "the record itself".to_owned(),
+            from => format!("its `{}`", from.join(".")),
+        };
+        let otherwise = fill.otherwise.map(|json| format!(", or `{json}`"));
+        format!(
+            " Of a change, `{}` is {from}{}.",
+            fill.field,
+            otherwise.unwrap_or_default()
+        )
+    });
+    fills.collect()
+}
+
 fn section(event: &CatalogEvent, document: &Value) -> String {
     let (schema, _) = event.components();
     let rows = Fields(document).of(&schema);
@@ -77,7 +94,7 @@ fn section(event: &CatalogEvent, document: &Value) -> String {
     format!(
         "## {name}\n\n\
          {description}. Fires when a record of `{model}` is saved: {fires}. App `{app}`, signal \
-         `{signal}`.\n\n\
+         `{signal}`.{fills}\n\n\
          [JSON Schema](schemas/{name}.json)\n\n\
          | field | type | must be there | |\n|---|---|---|---|\n{rows}\n\
          ```json\n{example}\n```\n",
@@ -87,6 +104,7 @@ fn section(event: &CatalogEvent, document: &Value) -> String {
         fires = event.fires,
         app = event.app(),
         signal = event.signal_path(),
+        fills = fills(event),
         rows = rows.collect::<String>(),
         example = event.example(),
     )

@@ -2,9 +2,6 @@
 
 use serde_json::Value;
 
-/// How deep fields within fields are listed.
-const DEPTH: usize = 4;
-
 /// What stands between a vocabulary's description and its words.
 const KNOWN: &str = " Known so far: ";
 
@@ -27,17 +24,14 @@ impl<'a> Fields<'a> {
     /// The fields of a schema, each before those within it.
     pub(crate) fn of(&self, schema: &'a Value) -> Vec<Row> {
         let mut rows = Vec::new();
-        self.list(schema, "", 0, &mut rows);
+        self.list(schema, "", &mut rows);
         rows
     }
 
-    fn list(&self, schema: &'a Value, under: &str, depth: usize, rows: &mut Vec<Row>) {
-        if depth == DEPTH {
-            return;
-        }
+    fn list(&self, schema: &'a Value, under: &str, rows: &mut Vec<Row>) {
         let (schema, suffix) = self.object(schema);
         for part in schema["allOf"].as_array().into_iter().flatten() {
-            self.list(part, under, depth, rows);
+            self.list(part, under, rows);
         }
         let path_of = |name: &str| match under {
             "" => format!("{suffix}{name}"),
@@ -58,7 +52,7 @@ impl<'a> Fields<'a> {
                     path: path.clone(),
                 });
             }
-            self.list(field, &path, depth + 1, rows);
+            self.list(field, &path, rows);
         }
         for name in schema["required"].as_array().into_iter().flatten() {
             let path = name.as_str().map(path_of);

@@ -38,7 +38,7 @@ pub(crate) fn html(document: &Value) -> String {
                     h1 { (text(&info["title"])) " " small { (text(&info["version"])) } }
                     (paragraphs(text(&info["description"])))
                     p { "For programs: " a href="openapi.json" { "openapi.json" } " (OpenAPI 3.1)." }
-                    h2 { "Who is asking" }
+                    h2 { "Authentication" }
                     p { (inline(text(&document["components"]["securitySchemes"]["token"]["description"]))) }
                     @for tag in &tags {
                         h2 id=(text(&tag["name"])) { (text(&tag["name"])) }

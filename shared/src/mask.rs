@@ -246,8 +246,8 @@ fn url(text: &str) -> String {
         *account = beginning(account, 3, 3);
         return parts.join("/");
     }
-    let last = parts.pop().unwrap_or_default();
-    text.replace(&last, MASK)
+    let last = parts.iter().rfind(|part| !part.is_empty());
+    last.map_or_else(|| MASK.to_owned(), |last| text.replace(last, MASK))
 }
 
 /// Every word of four letters and digits or more, cut to its first three.

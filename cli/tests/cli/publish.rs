@@ -323,7 +323,7 @@ fn a_change_has_the_sides_that_are_given() {
     ended(&done, 0);
     assert_eq!(
         text(&done.stdout),
-        "Accepted under the id c-2\nNothing that anybody can subscribe to has happened.\n"
+        "Accepted under the id c-2\nThis change is no event.\n"
     );
 
     let (_other, list) = file("[1]");
@@ -518,7 +518,7 @@ fn a_file_that_cannot_be_sent_is_named_with_the_place() {
     let (_directory, broken) = file("{\"a\": 1,\n \"b\": NaN}");
     let (_latin, latin) = file(b"\"\xe9\"");
     let (_empty, empty) = file("");
-    let (_large, large) = file(" ".repeat(2 * 1024 * 1024));
+    let (_large, large) = file(" ".repeat(5 * 1024 * 1024));
     for (path, said) in [
         (missing, "cannot read /nowhere/payload.json: No such file"),
         ("/", "cannot read /: Is a directory"),

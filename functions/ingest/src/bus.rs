@@ -21,6 +21,7 @@ use shared::{
 use crate::{
     Ingest,
     incoming::{ChangeFields, EventFields, Submission, Submitted, fields},
+    publish::Outcome,
 };
 
 /// The `detail-type` of a change.
@@ -61,24 +62,23 @@ impl Bus {
             let body = message.body.as_deref().unwrap_or_default();
             submissions.push(read(body));
         }
-        let again = match self.ingest.clone().publish_to_the_end(submissions).await {
-            // What is in the queue already is known by its id when it comes again.
-            Err(error) => {
-                tracing::error!(%error, "a batch of the bus could not be published");
-                messages.iter().map(id_of).collect()
+        let Outcome { answers, failure } =
+            self.ingest.clone().publish_to_the_end(submissions).await;
+        if let Some(error) = failure {
+            tracing::error!(%error, "events of the bus could not be published");
+        }
+        let mut again = Vec::new();
+        for (message, answer) in messages.iter().zip(answers) {
+            let is_done = match answer {
+                Some(Ok(_)) => true,
+                Some(Err(error)) => self.put_aside(message, &error).await,
+                // What of it is in the queue already is known by its id when it comes again.
+                None => false,
+            };
+            if !is_done {
+                again.push(message.message_id.clone().unwrap_or_default());
             }
-            Ok(answers) => {
-                let mut again = Vec::new();
-                for (message, answer) in messages.iter().zip(answers) {
-                    if let Err(error) = answer
-                        && !self.put_aside(message, &error).await
-                    {
-                        again.push(id_of(message));
-                    }
-                }
-                again
-            }
-        };
+        }
         let mut response = SqsBatchResponse::default();
         response.set_failures(again);
         Ok(response)
@@ -103,10 +103,6 @@ impl Bus {
     }
 }
 
-fn id_of(message: &SqsMessage) -> String {
-    message.message_id.clone().unwrap_or_default()
-}
-
 /// Reads a message of the queue.
 fn read(body: &str) -> Result<Submission, ApiError> {
     let envelope: Envelope = fields(body)?;
@@ -129,16 +125,15 @@ fn read(body: &str) -> Result<Submission, ApiError> {
     else {
         return Err(ApiError::Fields(errors));
     };
-    let ids = IdSpace::of_bus(&source);
     let id = || Some(Value::String(id));
     if detail_type == CHANGE {
         let mut change: ChangeFields = fields(detail.get())?;
         change.id = change.id.or_else(id);
-        change.submission(ids)
+        change.submission(IdSpace::changes_of_bus(&source))
     } else {
         let mut event: EventFields = fields(detail.get())?;
         event.event = Some(Value::String(detail_type));
         event.id = event.id.or_else(id);
-        event.submission(ids)
+        event.submission(IdSpace::events_of_bus(&source))
     }
 }

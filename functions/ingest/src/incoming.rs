@@ -157,9 +157,9 @@ impl Submitted for ChangeFields {
             }
         }
         let there = |record: Option<Box<RawValue>>| record.filter(|json| json.get() != "null");
-        let both_absent = self.before.is_some() && self.after.is_some();
+        let both_given = self.before.is_some() && self.after.is_some();
         let (before, after) = (there(self.before), there(self.after));
-        if both_absent && before.is_none() && after.is_none() {
+        if both_given && before.is_none() && after.is_none() {
             errors.add("after", "This field and `before` may not both be null.");
         }
         let id = id(self.id.as_ref(), &mut errors);

@@ -34,7 +34,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     description::{ChangeDraft, ChangeErrors, EventDraft, EventErrors},
     incoming::{ChangeFields, EventFields, Submission, Submitted},
-    publish::Answer,
+    publish::Outcome,
 };
 
 pub use bus::Bus;
@@ -62,10 +62,7 @@ impl Ingest {
 
     /// Publishes in a task of its own: a publisher that hangs up in the middle must not leave half
     /// of its deliveries in the queue and its ids under lease.
-    async fn publish_to_the_end(
-        self,
-        submissions: Vec<Result<Submission, ApiError>>,
-    ) -> Result<Vec<Answer>, ApiError> {
+    async fn publish_to_the_end(self, submissions: Vec<Result<Submission, ApiError>>) -> Outcome {
         let publishing = tokio::spawn(async move { self.publish(submissions).await });
         publishing
             .await
@@ -83,7 +80,7 @@ impl Ingest {
         let text = raw.as_deref().map_or("{}", RawValue::get);
         if !text.starts_with('[') {
             let submission = T::read(text, ids.clone());
-            let answers = self.publish_to_the_end(vec![submission]).await?;
+            let answers = self.publish_to_the_end(vec![submission]).await.all()?;
             let answer = answers.into_iter().next().ok_or(ApiError::NotQueued)?;
             let view = view(answer?).ok_or(ApiError::NotQueued)?;
             let one = OneOrMany::One(Answered::Accepted(view));
@@ -101,7 +98,7 @@ impl Ingest {
             .into_iter()
             .map(|item| T::read(item.get(), ids.clone()))
             .collect();
-        let answers = self.publish_to_the_end(submissions).await?;
+        let answers = self.publish_to_the_end(submissions).await.all()?;
         let answers = answers.into_iter().map(|answer| {
             let viewed = answer.and_then(|accepted| view(accepted).ok_or(ApiError::NotQueued));
             viewed.map_or_else(

@@ -39,6 +39,26 @@ const JOBS_IN_PART: usize = 1_000;
 /// What becomes of one submission.
 pub(crate) type Answer = Result<Accepted, ApiError>;
 
+/// What became of submissions, in their order.
+pub(crate) struct Outcome {
+    /// Each one's answer. There is none where it is not known that every delivery is in the queue.
+    pub(crate) answers: Vec<Option<Answer>>,
+    /// Why some have none. What was queued completely is settled all the same, so that sending all of
+    /// them again sends none of those twice that have an id.
+    pub(crate) failure: Option<ApiError>,
+}
+
+impl Outcome {
+    /// The answers, if each has one.
+    pub(crate) fn all(self) -> Result<Vec<Answer>, ApiError> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let answers: Option<Vec<_>> = self.answers.into_iter().collect();
+        answers.ok_or(ApiError::NotQueued)
+    }
+}
+
 /// A submission on its way into the queue.
 struct Pending {
     /// Its position in the request.
@@ -85,15 +105,19 @@ impl Pending {
 }
 
 impl Ingest {
-    /// Publishes submissions and answers each, in their order. An error as a whole means that not every
-    /// delivery is known to be in the queue; what was queued completely is settled all the same, so that
-    /// sending the request again sends none of those twice that have an id.
-    pub(crate) async fn publish(
-        &self,
-        submissions: Vec<Result<Submission, ApiError>>,
-    ) -> Result<Vec<Answer>, ApiError> {
+    /// Publishes submissions.
+    pub(crate) async fn publish(&self, submissions: Vec<Result<Submission, ApiError>>) -> Outcome {
         let mut answers: Vec<Option<Answer>> = submissions.iter().map(|_| None).collect();
-        let pending = self.with_academies(submissions, &mut answers).await?;
+        let failure = self.publish_into(&mut answers, submissions).await.err();
+        Outcome { answers, failure }
+    }
+
+    async fn publish_into(
+        &self,
+        answers: &mut [Option<Answer>],
+        submissions: Vec<Result<Submission, ApiError>>,
+    ) -> Result<(), ApiError> {
+        let pending = self.with_academies(submissions, answers).await?;
         let events = pending.iter().flat_map(|submission| &submission.events);
         let occasions = events.map(|(_, occasion)| occasion.clone()).collect();
         let hooks = hooks_for(&self.stores, occasions).await?;
@@ -101,7 +125,7 @@ impl Ingest {
 
         for part in parts(distinct, &hooks) {
             let now = clock::now();
-            let granted = self.claim(part, &mut answers, now).await?;
+            let granted = self.claim(part, answers, now).await?;
             let unsent = self.queue(&granted, &hooks, now).await;
             let settled = self.settle(granted, &hooks, &unsent).await;
             for (position, answer) in settled {
@@ -115,21 +139,18 @@ impl Ingest {
                     )
                 })
             };
-            if let Some(Err(error)) = answers.iter_mut().find_map(lost) {
+            // All of them: none of these has an answer.
+            let lost: Vec<_> = answers.iter_mut().filter_map(lost).collect();
+            if let Some(Err(error)) = lost.into_iter().next() {
                 return Err(error);
             }
         }
         for (position, first) in repeated {
-            let answer = answers[first]
-                .as_ref()
-                .and_then(|answer| answer.as_ref().ok())
-                .cloned();
-            answers[position] = Some(answer.ok_or(ApiError::NotQueued));
+            let answer = answers[first].as_ref();
+            let accepted = answer.and_then(|answer| answer.as_ref().ok()).cloned();
+            answers[position] = accepted.map(Ok);
         }
-        Ok(answers
-            .into_iter()
-            .map(|answer| answer.unwrap_or(Err(ApiError::NotQueued)))
-            .collect())
+        Ok(())
     }
 
     /// Finds the academies of the submissions that are well-formed, and answers the others.
@@ -138,34 +159,35 @@ impl Ingest {
         submissions: Vec<Result<Submission, ApiError>>,
         answers: &mut [Option<Answer>],
     ) -> Result<Vec<Pending>, ApiError> {
-        let events = submissions.iter().flatten().flat_map(|sent| &sent.events);
+        let mut well_formed = Vec::with_capacity(submissions.len());
+        for (position, submission) in submissions.into_iter().enumerate() {
+            match submission {
+                Ok(submission) => well_formed.push((position, submission)),
+                Err(error) => answers[position] = Some(Err(error)),
+            }
+        }
+        let events = well_formed.iter().flat_map(|(_, sent)| &sent.events);
         let wanted = events.filter_map(|event| event.academy.as_ref());
         let academies = Academies::read(&self.stores, wanted).await?;
-        let mut pending = Vec::with_capacity(submissions.len());
-        for (position, submission) in submissions.into_iter().enumerate() {
-            let found = submission.and_then(|Submission { ids, id, events }| {
-                let occasion = |incoming: &Incoming| {
-                    let slug = incoming
-                        .academy
-                        .as_ref()
-                        .map(|academy| academies.slug(academy));
-                    Ok::<_, ApiError>((incoming.event.name, slug.transpose()?))
-                };
-                let events = events
-                    .into_iter()
-                    .map(|incoming| occasion(&incoming).map(|occasion| (incoming, occasion)));
-                Ok(Pending {
+        let mut pending = Vec::with_capacity(well_formed.len());
+        for (position, submission) in well_formed {
+            let Submission { ids, id, events } = submission;
+            let with_occasion = |incoming: Incoming| {
+                let academy = incoming.academy.as_ref();
+                let slug = academy.map(|academy| academies.slug(academy)).transpose()?;
+                let occasion = (incoming.event.name, slug);
+                Ok((incoming, occasion))
+            };
+            match events.into_iter().map(with_occasion).collect() {
+                Err(error) => answers[position] = Some(Err(error)),
+                Ok(events) => pending.push(Pending {
                     position,
                     ids,
                     claimed: id.is_some(),
                     id: id.unwrap_or_else(|| Uuid::now_v7().to_string()),
                     lease: None,
-                    events: events.collect::<Result<_, _>>()?,
-                })
-            });
-            match found {
-                Err(error) => answers[position] = Some(Err(error)),
-                Ok(submission) => pending.push(submission),
+                    events,
+                }),
             }
         }
         Ok(pending)
@@ -286,11 +308,21 @@ impl Ingest {
                     Err(error) => tracing::error!(%error, "a claim could not be settled"),
                 }
             }
-            for AcceptedEvent {
-                event, deliveries, ..
-            } in &accepted.events
-            {
-                tracing::info!(event_id = accepted.id, event, deliveries, "accepted");
+            for accepted_event in &accepted.events {
+                let AcceptedEvent {
+                    event,
+                    deliveries,
+                    dropped,
+                } = accepted_event;
+                // Who publishes over the bus can see it nowhere else.
+                let dropped = dropped.join(" ");
+                tracing::info!(
+                    event_id = accepted.id,
+                    event,
+                    deliveries,
+                    dropped,
+                    "accepted"
+                );
             }
             (submission.position, Ok(accepted))
         });

@@ -6,13 +6,14 @@
 //! wants ([`Fill`]). This module only reads those.
 //!
 //! A record is read as a JSON object and its values are handed on as the text that they came in. Both
-//! sides of a change are to be whole: a field that one of them leaves out could have had any value
-//! there, so a rule that depends on it answers with a mistake instead of a guess.
+//! sides of a change are to be whole: a field that only one of them leaves out could have had any value
+//! there, so a rule that depends on it answers with a mistake instead of a guess. One that both leave out
+//! has not changed.
 
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -174,14 +175,10 @@ pub enum ChangeError {
 const BEFORE: &str = "before";
 const AFTER: &str = "after";
 
-/// The models that have events, each once, in the order of the catalogue.
-pub fn models() -> impl Iterator<Item = &'static str> {
-    let mut last = None;
-    let mut models: Vec<_> = events().map(|event| event.model).collect();
-    models.sort_unstable();
-    models
-        .into_iter()
-        .filter(move |model| last.replace(*model) != Some(*model))
+/// The models that have events, each once, sorted.
+#[must_use]
+pub fn models() -> BTreeSet<&'static str> {
+    events().map(|event| event.model).collect()
 }
 
 impl Change<'_> {
@@ -233,10 +230,10 @@ impl Fires {
                 Some(_) => changed(field, before, after),
             },
             Self::SetOrChanged(field) => {
-                Ok(changed(field, before, after)? && after.value(field) != Value::Null)
+                Ok(changed(field, before, after)? && after.value(field)? != Value::Null)
             }
             Self::Became(field, values) => {
-                let value = after.value(field);
+                let value = after.value(field)?;
                 let is_one = value.as_str().is_some_and(|value| values.contains(&value));
                 Ok(changed(field, before, after)? && is_one)
             }
@@ -251,7 +248,7 @@ fn changed(
     after: &Record<'_>,
 ) -> Result<bool, ChangeError> {
     let Some(before) = before else {
-        return Ok(after.value(field) != Value::Null);
+        return Ok(after.value(field)? != Value::Null);
     };
     match (
         before.fields.contains_key(field),
@@ -259,7 +256,7 @@ fn changed(
     ) {
         (false, true) => Err(before.missing(field)),
         (true, false) => Err(after.missing(field)),
-        _ => Ok(!same(&before.value(field), &after.value(field))),
+        _ => Ok(!same(&before.value(field)?, &after.value(field)?)),
     }
 }
 
@@ -288,10 +285,16 @@ impl<'a> Record<'a> {
     }
 
     /// A field's value; null when it is not there.
-    fn value(&self, field: &str) -> Value {
-        let json = self.fields.get(field).map(|json| json.get());
-        json.and_then(|json| serde_json::from_str(json).ok())
-            .unwrap_or_default()
+    fn value(&self, field: &str) -> Result<Value, ChangeError> {
+        match self.fields.get(field) {
+            None => Ok(Value::Null),
+            Some(json) => self.read_value(json, Path::field(field)),
+        }
+    }
+
+    fn read_value(&self, json: &RawValue, path: Path) -> Result<Value, ChangeError> {
+        let read = serde_json::from_str(json.get());
+        read.map_err(|_| self.wrong(path, "This value is not valid."))
     }
 
     fn wrong(&self, path: Path, message: &str) -> ChangeError {
@@ -330,7 +333,7 @@ impl<'a> Record<'a> {
                 let message = "This field is required: the record's academy is found by it.";
                 return Err(self.wrong(path, message));
             };
-            let found: Value = serde_json::from_str(found.get()).unwrap_or_default();
+            let found = self.read_value(found, path.clone())?;
             let is_last = depth + 1 == academy.path.len();
             match found {
                 Value::Null if academy.optional => return Ok(None),

@@ -198,7 +198,7 @@ impl ApiError {
 }
 
 fn known_models() -> String {
-    catalog::models().collect::<Vec<_>>().join(", ")
+    Vec::from_iter(catalog::models()).join(", ")
 }
 
 fn auth_slug(error: &AuthError) -> &'static str {

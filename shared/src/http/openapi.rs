@@ -93,7 +93,7 @@ impl PartialSchema for ErrorBody {
 
 impl ToSchema for ErrorBody {}
 
-/// The errors that an endpoint answers everybody with who has to say who it is.
+/// The errors of every endpoint that asks for a token.
 #[must_use]
 pub fn guarded() -> Vec<ApiError> {
     vec![

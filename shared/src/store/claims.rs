@@ -56,10 +56,16 @@ impl IdSpace {
         Self(keys::claims_of_changes(publisher))
     }
 
-    /// What comes over an event bus from this source.
+    /// The events that come over an event bus from this source.
     #[must_use]
-    pub fn of_bus(source: &str) -> Self {
-        Self(keys::claims_of_bus(source))
+    pub fn events_of_bus(source: &str) -> Self {
+        Self(keys::claims_of_bus_events(source))
+    }
+
+    /// The changes that come over an event bus from this source.
+    #[must_use]
+    pub fn changes_of_bus(source: &str) -> Self {
+        Self(keys::claims_of_bus_changes(source))
     }
 }
 

@@ -77,9 +77,14 @@ pub(super) fn claims_of_changes(publisher: &str) -> String {
     format!("change#{publisher}")
 }
 
-/// The partition of the ids that come over an event bus from a source.
-pub(super) fn claims_of_bus(source: &str) -> String {
+/// The partition of the ids that events have which come over an event bus from a source.
+pub(super) fn claims_of_bus_events(source: &str) -> String {
     format!("bus#{source}")
+}
+
+/// The partition of the ids that changes have which come over an event bus from a source.
+pub(super) fn claims_of_bus_changes(source: &str) -> String {
+    format!("bus-change#{source}")
 }
 
 /// A message may be long and hold any character: its digest stands for it in the key.

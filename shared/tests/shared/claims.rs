@@ -60,7 +60,8 @@ async fn an_id_belongs_to_its_publisher_and_what_it_publishes() {
     for others in [
         IdSpace::events_of("another"),
         IdSpace::changes_of("platform"),
-        IdSpace::of_bus("platform"),
+        IdSpace::events_of_bus("platform"),
+        IdSpace::changes_of_bus("platform"),
     ] {
         let of_other = claims.claim(&others, ID, start()).await.unwrap();
         assert!(matches!(of_other, Claim::Granted { .. }), "{others:?}");

@@ -250,8 +250,9 @@ async fn what_cannot_be_queued_comes_again_and_is_not_dead() {
         added("e-3", &json!({})),
     ];
     let broken = OnBus::over(&function.world, &elsewhere(&function.queue_url), dead_url);
-    assert_eq!(again(&broken, &bodies).await, [0, 1, 2]);
-    assert!(on_bus_too.dead().await.is_empty());
+    // What is for nobody needs no queue, and what is wrong does not get better by waiting.
+    assert_eq!(again(&broken, &bodies).await, [0]);
+    assert_eq!(on_bus_too.dead().await.len(), 1);
 
     // Without a queue for the dead, what is wrong comes again, and that alone.
     let broken = OnBus::over(&function.world, &function.queue_url, &elsewhere(dead_url));

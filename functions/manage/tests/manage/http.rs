@@ -719,15 +719,16 @@ async fn the_catalogue_is_filtered_by_app_name_and_text() {
         let list = api.get(&format!("hook/event?{query}")).await.expect(200);
         list.as_array().unwrap().len()
     };
+    let all = shared::catalog::events().count();
     for (query, count) in [
-        ("", 26),
+        ("", all),
         ("app=ASSIGNMENTS", 3),
         ("category=authentication", 3),
         ("like=assignment", 3),
         ("event=cohort_user.added,FORM_ENTRY.added", 2),
-        ("app=", 26),
+        ("app=", all),
         ("app=nope", 0),
-        ("limit=2", 26),
+        ("limit=2", all),
     ] {
         assert_eq!(names(query).await, count, "{query}");
     }

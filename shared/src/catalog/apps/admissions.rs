@@ -18,7 +18,7 @@ pub(super) static EVENTS: &[CatalogEvent] = &[
         description: "Triggered when a cohort's stage changes (INACTIVE, PREWORK, STARTED, FINAL_PROJECT, ENDED)",
         fires: Fires::CreatedOrChanged("stage"),
         academy: AcademyIn::required(&["academy"]),
-        required: &[Required::ID, Required::Present(&["stage"])],
+        required: &[Required::ID, Required::MayBeNull(&["stage"])],
         fills: &[],
         payload: PayloadType::of::<CohortStageUpdated>(),
         example: r#"

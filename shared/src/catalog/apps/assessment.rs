@@ -17,7 +17,7 @@ pub(super) static EVENTS: &[CatalogEvent] = &[CatalogEvent {
     description: "Triggered when a user's assessment is created or its status changes",
     fires: Fires::CreatedOrChanged("status"),
     academy: AcademyIn::optional(&["academy"]),
-    required: &[Required::ID, Required::Present(&["status"])],
+    required: &[Required::ID, Required::MayBeNull(&["status"])],
     fills: &[],
     payload: PayloadType::of::<UserAssessmentStatusUpdated>(),
     example: r#"

@@ -60,7 +60,7 @@ pub(super) static EVENTS: &[CatalogEvent] = &[
         description: "Triggered when an assignment's revision status changes (PENDING, APPROVED, REJECTED)",
         fires: Fires::Changed("revision_status"),
         academy: AcademyIn::optional(&["cohort", "academy"]),
-        required: &[Required::ID, Required::Present(&["revision_status"])],
+        required: &[Required::ID, Required::MayBeNull(&["revision_status"])],
         fills: &[],
         payload: PayloadType::of::<Assignment>(),
         example: r#"
@@ -95,7 +95,7 @@ pub(super) static EVENTS: &[CatalogEvent] = &[
         description: "Triggered when an assignment's task status changes (PENDING to DONE)",
         fires: Fires::Changed("task_status"),
         academy: AcademyIn::optional(&["cohort", "academy"]),
-        required: &[Required::ID, Required::Present(&["task_status"])],
+        required: &[Required::ID, Required::MayBeNull(&["task_status"])],
         fills: &[],
         payload: PayloadType::of::<Assignment>(),
         example: r#"

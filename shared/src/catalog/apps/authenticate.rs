@@ -74,7 +74,7 @@ pub(super) static EVENTS: &[CatalogEvent] = &[
         description: "Triggered when an invitation is created or its status changes (accepted, rejected)",
         fires: Fires::CreatedOrChanged("status"),
         academy: AcademyIn::optional(&["academy"]),
-        required: &[Required::ID, Required::Present(&["status"])],
+        required: &[Required::ID, Required::MayBeNull(&["status"])],
         fills: &[],
         payload: PayloadType::of::<InviteStatusUpdated>(),
         example: r#"

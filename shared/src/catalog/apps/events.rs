@@ -20,7 +20,7 @@ pub(super) static EVENTS: &[CatalogEvent] = &[
         academy: AcademyIn::optional(&["academy"]),
         required: &[
             Required::Present(&["event", "id"]),
-            Required::Present(&["event", "starting_at"]),
+            Required::MayBeNull(&["event", "starting_at"]),
         ],
         fills: &[
             Fill {
@@ -101,7 +101,7 @@ pub(super) static EVENTS: &[CatalogEvent] = &[
         description: "Triggered when an event's status changes",
         fires: Fires::Changed("status"),
         academy: AcademyIn::optional(&["academy"]),
-        required: &[Required::ID, Required::Present(&["status"])],
+        required: &[Required::ID, Required::MayBeNull(&["status"])],
         fills: &[],
         payload: PayloadType::of::<Event>(),
         example: r#"

@@ -17,7 +17,7 @@ pub(super) static EVENTS: &[CatalogEvent] = &[CatalogEvent {
     description: "Triggered when a learning asset's status changes",
     fires: Fires::Changed("status"),
     academy: AcademyIn::optional(&["academy"]),
-    required: &[Required::ID, Required::Present(&["status"])],
+    required: &[Required::ID, Required::MayBeNull(&["status"])],
     fills: &[],
     payload: PayloadType::of::<AssetStatusUpdated>(),
     example: r#"

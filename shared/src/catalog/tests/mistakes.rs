@@ -1,4 +1,4 @@
-//! Payloads that are none of their event.
+//! Payloads that do not fit their event.
 
 use rstest::rstest;
 
@@ -52,8 +52,8 @@ use super::*;
 )]
 #[case(
     "assignment.assignment_status_updated",
-    r#"{"id": 1, "task_status": null}"#,
-    "task_status: This field may not be null."
+    r#"{"id": 1}"#,
+    "task_status: This field is required."
 )]
 #[case(
     "planfinancing.planfinancing_created",
@@ -102,8 +102,8 @@ use super::*;
 )]
 #[case(
     "event.event_rescheduled",
-    r#"{"event": {"id": 234, "starting_at": null}}"#,
-    "event.starting_at: This field may not be null."
+    r#"{"event": {"id": 234, "starting_at": 5}}"#,
+    "event.starting_at: Expected a time such as 2025-01-20T15:30:00Z, got an integer."
 )]
 #[case(
     "event.event_status_updated",

@@ -130,13 +130,6 @@ fn events_stand_once_each_by_app_then_name_in_byte_order() {
 }
 
 #[test]
-fn models_stand_once_each() {
-    let models: Vec<_> = models().collect();
-    assert!(models.is_sorted_by(|a, b| a < b));
-    assert!(events().all(|event| models.contains(&event.model)));
-}
-
-#[test]
 fn every_event_is_found_by_its_exact_name_only() {
     for event in events() {
         assert_eq!(find(event.name), Some(event));

@@ -102,6 +102,48 @@ fn nothing_is_required_but_the_records_number_and_what_the_event_is_about() {
 }
 
 #[test]
+fn rules_and_fills_speak_of_fields_and_words_that_the_type_has() {
+    for event in events() {
+        let (name, schema) = (event.name, event.schema());
+        for fill in event.fills {
+            assert!(
+                schema["properties"][fill.field].is_object(),
+                "{name}: {}",
+                fill.field
+            );
+        }
+        let Fires::Became(field, words) = event.fires else {
+            continue;
+        };
+        let property = schema["properties"][field].to_string();
+        assert_ne!(property, "null", "{name}: {field}");
+        // Where the type knows words at all, it knows these.
+        let (_, reference) = property.split_once("#/$defs/").unwrap_or_default();
+        let known = &schema["$defs"][reference.split('"').next().unwrap_or_default()]["examples"];
+        for word in words {
+            let is_known = known
+                .as_array()
+                .is_none_or(|known| known.contains(&json!(word)));
+            assert!(is_known, "{name}: {word}");
+        }
+    }
+}
+
+#[test]
+fn a_change_to_null_is_never_one_that_cannot_be_delivered() {
+    for event in events() {
+        let (Fires::Changed(field) | Fires::CreatedOrChanged(field)) = event.fires else {
+            continue;
+        };
+        for required in event.required {
+            if let Required::Present(fields) = required {
+                assert_ne!(fields.last(), Some(&field), "{}", event.name);
+            }
+        }
+    }
+}
+
+#[test]
 fn every_schema_is_one_and_its_example_is_valid() {
     for event in events() {
         let name = event.name;
