@@ -315,7 +315,8 @@ impl Ingest {
                     dropped,
                 } = accepted_event;
                 // Who publishes over the bus can see it nowhere else.
-                let dropped = dropped.join(" ");
+                let dropped = (!dropped.is_empty()).then(|| dropped.join(" "));
+                let dropped = dropped.as_deref();
                 tracing::info!(
                     event_id = accepted.id,
                     event,
