@@ -2,8 +2,9 @@
 //!
 //! The layers, each importing only those to its left:
 //! `model ← catalog ← {store, queue, deliver} ← {auth, http, redeliver}`, then the functions. The three in the
-//! braces never import each other, and [`mask`] imports nothing of ours. [`config`] is the only reader of
-//! the environment and [`clock`] the only reader of the time; everything else has both passed in.
+//! braces never import each other. [`mask`], like the catalogue, imports `members` alone, which imports
+//! nothing of ours. [`config`] is the only reader of the environment and [`clock`] the only reader of the
+//! time; everything else has both passed in.
 
 pub mod auth;
 pub mod aws;
@@ -13,6 +14,7 @@ pub mod config;
 pub mod deliver;
 pub mod http;
 pub mod mask;
+mod members;
 pub mod model;
 pub mod queue;
 pub mod redeliver;

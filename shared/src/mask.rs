@@ -8,11 +8,9 @@
 //! It is a function from text to text. What is not masked stays as it is spelt, `299.00` among it, and
 //! keys keep their order, even those that are there twice.
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
 use serde_json::value::RawValue;
+
+use crate::members::Members;
 
 /// How deep objects and lists may stand in each other: as deep as `serde_json` follows by itself. It
 /// follows none here, where each level is read by itself as text, so that we must count. It is also the
@@ -64,33 +62,6 @@ pub fn masked(json: &RawValue) -> Result<String, Unmaskable> {
 
 fn is_object(value: &RawValue) -> bool {
     value.get().starts_with('{')
-}
-
-/// An object's members in their order, unread.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MembersVisitor)
-    }
-}
-
-struct MembersVisitor;
-
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
-
-    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-        let mut members = Vec::new();
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
-        }
-        Ok(Members(members))
-    }
 }
 
 /// Writes a value that no rule is about: an object or a list with what is in it masked, all else as it

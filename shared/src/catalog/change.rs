@@ -30,6 +30,7 @@ use super::{
     CatalogEvent, events,
     payload::{Mistake, Path, Payload},
 };
+use crate::members::Members;
 
 /// Which changes of a record are the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -275,12 +276,22 @@ struct Record<'a> {
 
 impl<'a> Record<'a> {
     fn read(json: &'a RawValue, side: &'static str) -> Result<Self, ChangeError> {
-        let Ok(fields) = serde_json::from_str(json.get()) else {
-            let message = "Expected a record, which is an object, or null.".to_owned();
-            let path = Path::default();
+        let wrong = |path, message: &str| {
+            let message = message.to_owned();
             let mistake = Mistake { path, message };
-            return Err(ChangeError::Record { side, mistake });
+            ChangeError::Record { side, mistake }
         };
+        let Ok(Members(members)) = serde_json::from_str(json.get()) else {
+            let message = "Expected a record, which is an object, or null.";
+            return Err(wrong(Path::default(), message));
+        };
+        let mut fields = IndexMap::with_capacity(members.len());
+        for (name, value) in members {
+            let path = Path::field(&name);
+            if fields.insert(name, value).is_some() {
+                return Err(wrong(path, "This field is given twice."));
+            }
+        }
         Ok(Self { side, json, fields })
     }
 

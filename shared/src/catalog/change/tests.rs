@@ -62,6 +62,21 @@ fn a_record_is_an_object() {
 }
 
 #[test]
+fn a_name_that_is_given_twice_is_a_mistake() {
+    let record = r#"{"id": 1, "academy": 4}"#;
+    let twice = r#"{"id": 1, "academy": 4, "id": 2}"#;
+    for (before, after, side) in [
+        (Some(twice), Some(record), "before"),
+        (Some(record), Some(twice), "after"),
+    ] {
+        assert_eq!(
+            derive("feedback.SurveyResponse", before, after),
+            Err(format!("{side}: id: This field is given twice."))
+        );
+    }
+}
+
+#[test]
 fn what_was_deleted_is_nothing() {
     for model in models() {
         assert_eq!(derive(model, Some("{}"), None), Ok(Vec::new()), "{model}");
