@@ -27,8 +27,15 @@ pub use scalars::{Decimal, Free, Id, Key, Name, Related, Schemas, Time};
 pub(crate) use scalars::{either, related, with_parts};
 pub(crate) use vocabulary::vocabulary;
 
-/// The most fields that are named as left out.
-const MAX_NAMED: usize = 100;
+/// The most fields that are named as left out. A list of 100 events, each with as many of the longest
+/// names, escaped, is answered in less than the 6 MB that a Lambda function may answer with.
+const MAX_NAMED: usize = 50;
+
+/// The most memory that the paths to what is left out take, in bytes. Each path has the names of all
+/// that it leads through, so that thousands of fields below one long name would be many gigabytes. No
+/// payload of an honest publisher comes near it: 262,144 bytes of nothing but unknown fields, six levels
+/// down, take less than half of it.
+const MAX_IGNORED_BYTES: usize = 16 << 20;
 
 /// What is wrong in a JSON text that is to be of some type, and where. The message repeats nothing of
 /// the text: it may be logged.
@@ -56,7 +63,7 @@ pub struct Payload {
     /// What is delivered.
     pub json: Arc<RawValue>,
     /// The paths of what was left out because the event does not have it, each once, `plans[].token`
-    /// for all elements of a list: the first 100 in their order.
+    /// for all elements of a list: the first 50 in their order.
     pub dropped: Vec<String>,
 }
 
@@ -120,16 +127,44 @@ impl PayloadType {
 }
 
 fn read<T: DeserializeOwned>(json: &str) -> Result<Vec<Path>, Mistake> {
-    let mut ignored = Vec::new();
+    let mut ignored = Ignored::default();
     let mut track = serde_path_to_error::Track::new();
     let mut json = serde_json::Deserializer::from_str(json);
     let objects = objects::Objects(&mut json);
     let tracked = serde_path_to_error::Deserializer::new(objects, &mut track);
-    let mut ignore = |path: serde_ignored::Path<'_>| ignored.push(Path::from(&path));
+    let mut ignore = |path: serde_ignored::Path<'_>| ignored.add(&path);
     let read = T::deserialize(serde_ignored::Deserializer::new(tracked, &mut ignore));
     match read {
-        Ok(_) => Ok(ignored),
+        Ok(_) => ignored.paths(),
         Err(error) => Err(mistake(Path::from(&track.path()), &error)),
+    }
+}
+
+/// The paths to what is left out, as long as they are not too much to hold.
+#[derive(Default)]
+struct Ignored {
+    paths: Vec<Path>,
+    bytes: usize,
+}
+
+impl Ignored {
+    /// Takes one more path. Nothing once there is too much: a reader cannot be stopped from here.
+    fn add(&mut self, path: &serde_ignored::Path<'_>) {
+        if self.bytes <= MAX_IGNORED_BYTES {
+            let path = Path::from(path);
+            self.bytes += path.bytes();
+            self.paths.push(path);
+        }
+    }
+
+    /// All paths, or that they were too much.
+    fn paths(mut self) -> Result<Vec<Path>, Mistake> {
+        if self.bytes <= MAX_IGNORED_BYTES {
+            return Ok(self.paths);
+        }
+        let path = self.paths.pop().unwrap_or_default();
+        let message = "From here on, more is to be left out than one payload may have.".to_owned();
+        Err(Mistake { path, message })
     }
 }
 

@@ -40,6 +40,15 @@ impl Path {
         &self.0
     }
 
+    /// The memory that the path takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let names = self.0.iter().map(|step| match step {
+            Step::Field(name) => name.len(),
+            Step::Element(_) => 0,
+        });
+        size_of_val(self) + size_of_val(self.steps()) + names.sum::<usize>()
+    }
+
     /// The same way written below a root with this name: `payload.plans[0].id`.
     #[must_use]
     pub fn below(&self, root: &str) -> String {

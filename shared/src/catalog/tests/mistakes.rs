@@ -156,6 +156,24 @@ fn a_payload_and_what_is_in_it_are_objects_where_they_are_records() {
 }
 
 #[test]
+fn paths_that_would_fill_the_memory_are_a_mistake() {
+    // Each path to a token has the long name in it: 128 KiB of JSON, more than a gigabyte of paths.
+    let tokens = |name: usize, count: usize| {
+        let tokens = vec![r#"{"token":0}"#; count].join(",");
+        let name = "n".repeat(name);
+        format!(r#"{{"id": 1, "history_log": {{"{name}": [{tokens}]}}}}"#)
+    };
+    let added = event("cohort_user.added");
+    let wrong = hold(added, &tokens(120_000, 10_000)).expect_err("too much");
+    let path = format!("history_log.{}…", "n".repeat(116));
+    assert_eq!(
+        wrong.to_string(),
+        format!("{path}: From here on, more is to be left out than one payload may have.")
+    );
+    hold(added, &tokens(1, 20_000)).expect("a whole payload of tokens is not too much");
+}
+
+#[test]
 fn no_mistake_repeats_what_is_in_the_payload() {
     let secrets = [
         json!("s3cr3t"),
