@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 use shared::{
     catalog::{self, AcademyRef, CatalogEvent, Change, ChangeError},
-    http::{ApiError, Field, FieldErrors, TextField, object},
+    http::{ApiError, Field, FieldErrors, Plain, TextField, object},
     store::IdSpace,
 };
 
@@ -63,26 +63,26 @@ pub(crate) struct Incoming {
 /// not there, which plain options would not do.
 #[derive(Deserialize)]
 pub(crate) struct EventFields {
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "plain")]
     pub(crate) event: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "plain")]
     academy: Option<Value>,
     #[serde(default, deserialize_with = "present")]
     payload: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "plain")]
     pub(crate) id: Option<Value>,
 }
 
 /// A change's fields as they stand in a request.
 #[derive(Deserialize)]
 pub(crate) struct ChangeFields {
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "plain")]
     model: Option<Value>,
     #[serde(default, deserialize_with = "present")]
     before: Option<Box<RawValue>>,
     #[serde(default, deserialize_with = "present")]
     after: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "plain")]
     pub(crate) id: Option<Value>,
 }
 
@@ -90,6 +90,10 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     value: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
+}
+
+fn plain<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Value>, D::Error> {
+    Plain::deserialize(value).map(|Plain(value)| Some(value))
 }
 
 /// What can be read of a request and is submitted.
