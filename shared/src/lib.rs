@@ -16,6 +16,7 @@ pub mod http;
 pub mod mask;
 mod members;
 pub mod model;
+pub mod plain;
 pub mod queue;
 pub mod redeliver;
 pub mod store;

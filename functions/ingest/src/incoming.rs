@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 use shared::{
     catalog::{self, AcademyRef, CatalogEvent, Change, ChangeError},
-    http::{ApiError, Field, FieldErrors, Plain, TextField, object},
+    http::{ApiError, Field, FieldErrors, TextField, object},
+    plain::Plain,
     store::IdSpace,
 };
 
@@ -259,6 +260,23 @@ mod tests {
 
     fn mistakes(text: &str) -> Value {
         read(text).unwrap_err().body()
+    }
+
+    #[test]
+    fn names_that_serde_json_uses_itself_do_not_overflow_the_stack() {
+        let nested = (0..12).fold("1".to_owned(), |inner, _| {
+            let inner = serde_json::json!({"$serde_json::private::RawValue": inner});
+            format!("{}{inner}{}", "[".repeat(100), "]".repeat(100))
+        });
+        mistakes(&format!(
+            r#"{{"event": {nested}, "academy": {nested}, "payload": 1, "id": {nested}}}"#
+        ));
+        mistakes(&nested);
+        let record = format!(r#"{{"id": 1, "cohort": {nested}, "educational_status": {nested}}}"#);
+        let change = format!(
+            r#"{{"model": "admissions.CohortUser", "before": {record}, "after": {record}}}"#
+        );
+        ChangeFields::read(&change, IdSpace::events_of("platform")).expect_err("no academy");
     }
 
     #[test]

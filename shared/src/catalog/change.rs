@@ -31,6 +31,7 @@ use super::{
     payload::{Mistake, Path, Payload},
 };
 use crate::members::Members;
+use crate::plain::Plain;
 
 /// Which changes of a record are the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,8 +305,10 @@ impl<'a> Record<'a> {
     }
 
     fn read_value(&self, json: &RawValue, path: Path) -> Result<Value, ChangeError> {
-        let read = serde_json::from_str(json.get());
-        read.map_err(|_| self.wrong(path, "This value is not valid."))
+        match serde_json::from_str(json.get()) {
+            Ok(Plain(value)) => Ok(value),
+            Err(_) => Err(self.wrong(path, "This value is not valid.")),
+        }
     }
 
     fn wrong(&self, path: Path, message: &str) -> ChangeError {

@@ -13,7 +13,7 @@ use axum::{
     http::{Method, Uri},
 };
 
-pub use body::{Plain, json_body, object};
+pub use body::{json_body, object};
 pub use error::ApiError;
 pub use extract::{Body, Caller, HookPath, Params};
 pub use fields::{Field, FieldErrors, TextField};
