@@ -140,6 +140,7 @@ impl Prepared {
             ("CLAIMS_TABLE", names.claims),
             ("DELIVERIES_QUEUE_URL", self.deliveries_url.clone()),
             ("DEAD_LETTERS_QUEUE_URL", self.dead_letters_url.clone()),
+            ("METRICS_NAMESPACE", STACK.to_owned()),
             ("EVENT_BUS_NAME", STACK.to_owned()),
             ("EVENTS_QUEUE_URL", self.events_url.clone()),
             ("DEAD_EVENTS_QUEUE_URL", self.dead_events_url.clone()),

@@ -178,12 +178,11 @@ impl<'a> Round<'a> {
 
     fn follow_all(&mut self, ended: Vec<(Received, Option<Attempted>)>) {
         for (received, attempted) in ended {
-            match attempted {
-                Some(attempted) => self.follow(received, attempted),
-                None => {
-                    self.metrics.count(Count::AttemptsLost, 1);
-                    self.failed.push(received.message_id);
-                }
+            if let Some(attempted) = attempted {
+                self.follow(received, attempted);
+            } else {
+                self.metrics.count(Count::AttemptsLost, 1);
+                self.failed.push(received.message_id);
             }
         }
     }

@@ -116,7 +116,7 @@ async fn delivered(bench: &Bench, job: DeliveryJob) {
 async fn recorded(bench: &Bench, batch: SqsEvent) -> Metrics {
     let metrics = Metrics::default();
     let errors = Errors::new(bench.stores.errors.clone());
-    let recording = errors.handle(batch, &metrics);
+    let recording = Box::pin(errors.handle(batch, &metrics));
     in_request("of-errors", recording).await.unwrap();
     metrics
 }
@@ -186,7 +186,7 @@ async fn what_is_dropped_or_put_off_or_not_recorded_says_which_delivery_it_is() 
     let job = published(&bench).await;
     bench
         .change(&hook, |hook| {
-            hook.subscription.event = "form_entry.added".to_owned()
+            hook.subscription.event = "form_entry.added".to_owned();
         })
         .await;
     delivered(&bench, job.clone()).await;
