@@ -24,7 +24,7 @@ use tokio::{
     },
 };
 
-use crate::{bus::OnBus, file};
+use crate::{bus::OnBus, event, file};
 
 /// What the function made of an invocation: an answer, or an error.
 type Outcome = Result<Value, Value>;
@@ -246,6 +246,16 @@ async fn an_invocation_prints_its_metrics_in_one_line_and_all_others_are_of_its_
     let mut of_nobody: Value = serde_json::from_str(&file("publish.json")).unwrap();
     of_nobody["headers"] = json!({"content-type": "application/json"});
     process.invoke(of_nobody.to_string()).await.unwrap();
+    let tables = function.world.aws.dynamodb();
+    let request = tables.delete_table().table_name("test-hooks");
+    request.send().await.unwrap();
+    let mut another: Value = serde_json::from_str(&file("publish.json")).unwrap();
+    another["body"] = json!(event(created, DOWNTOWN).to_string());
+    another["isBase64Encoded"] = json!(false);
+    process.invoke(another.to_string()).await.unwrap();
+    // Nothing comes of it but that it comes again.
+    let answer = process.invoke(file("bus-change.json")).await.unwrap();
+    assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), 1);
 
     let log = process.end().await;
     let lines = log.lines().map(serde_json::from_str::<Value>);
@@ -271,6 +281,7 @@ async fn an_invocation_prints_its_metrics_in_one_line_and_all_others_are_of_its_
         json!({"Function": "ingest", "EventsAccepted": 1, "JobsQueued": 1}),
         json!({"Function": "ingest", "RequestsAnswered": 1, "EventsAccepted": 1, "JobsQueued": 1}),
         json!({"Function": "ingest", "RequestsRefused": 1}),
+        json!({"Function": "ingest", "RequestsFailed": 1}),
     ];
     assert_eq!(figures, wanted, "{log}");
 }
