@@ -14,6 +14,7 @@ use shared::{
     catalog,
     deliver::{client::DeliveryClient, guard::AddressGuard, schedule::RetrySchedule},
     http,
+    metrics::Metrics,
     queue::Queue,
     store::{Stores, TableNames, create_tables},
 };
@@ -139,6 +140,7 @@ impl Prepared {
             ("CLAIMS_TABLE", names.claims),
             ("DELIVERIES_QUEUE_URL", self.deliveries_url.clone()),
             ("DEAD_LETTERS_QUEUE_URL", self.dead_letters_url.clone()),
+            ("METRICS_NAMESPACE", STACK.to_owned()),
             ("EVENT_BUS_NAME", STACK.to_owned()),
             ("EVENTS_QUEUE_URL", self.events_url.clone()),
             ("DEAD_EVENTS_QUEUE_URL", self.dead_events_url.clone()),
@@ -198,17 +200,18 @@ impl Prepared {
         let delivering = source(&self.deliveries_url, DELIVERING);
         let recording = source(&self.dead_letters_url, RECORDING);
         let publishing = source(&self.events_url, PUBLISHING);
+        // The figures are for CloudWatch: here nobody reads them.
         let deliver = move |event| {
             let deliver = deliver.clone();
-            async move { deliver.handle(event).await }
+            async move { deliver.handle(event, &Metrics::default()).await }
         };
         let record = move |event| {
             let errors = errors.clone();
-            async move { errors.handle(event).await }
+            async move { errors.handle(event, &Metrics::default()).await }
         };
         let publish = move |event| {
             let bus = bus.clone();
-            async move { bus.handle(event).await }
+            async move { bus.handle(event, &Metrics::default()).await }
         };
         tasks.spawn(publishing.run(publish, stop.clone()));
         tasks.spawn(delivering.run(deliver, stop.clone()));

@@ -101,6 +101,11 @@ pub fn dead_events_queue() -> Result<String, ConfigError> {
     required("DEAD_EVENTS_QUEUE_URL")
 }
 
+/// `METRICS_NAMESPACE`: which of CloudWatch's namespaces the metrics are in.
+pub fn metrics_namespace() -> Result<String, ConfigError> {
+    required("METRICS_NAMESPACE")
+}
+
 /// `RETRY_SCHEDULE`: the waits after each failure, [`RetrySchedule::DEFAULT`] unless set.
 pub fn retry_schedule() -> Result<RetrySchedule, ConfigError> {
     parsed("RETRY_SCHEDULE", RetrySchedule::DEFAULT)

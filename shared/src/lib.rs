@@ -3,8 +3,9 @@
 //! The layers, each importing only those to its left:
 //! `model ← catalog ← {store, queue, deliver} ← {auth, http, redeliver}`, then the functions. The three in the
 //! braces never import each other. [`mask`], like the catalogue, imports `members` alone, which imports
-//! nothing of ours. [`config`] is the only reader of the environment and [`clock`] the only reader of the
-//! time; everything else has both passed in.
+//! nothing of ours; [`metrics`] imports the model alone, and of these modules only `http` imports it.
+//! [`config`] is the only reader of the environment and [`clock`] the only reader of the time; everything
+//! else has both passed in.
 
 pub mod auth;
 pub mod aws;
@@ -15,6 +16,7 @@ pub mod deliver;
 pub mod http;
 pub mod mask;
 mod members;
+pub mod metrics;
 pub mod model;
 pub mod plain;
 pub mod queue;

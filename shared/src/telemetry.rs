@@ -4,9 +4,14 @@
 
 use std::io::IsTerminal;
 
-use tracing::{Level, Metadata};
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::{
-    EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer,
+    filter::filter_fn,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
 };
 
 /// How log lines look.
@@ -27,16 +32,7 @@ pub fn init(format: Format, default: &str) {
         .with(filter_fn(|metadata| !has_contents(metadata)));
     // An error says that logging has been started before, which is what was asked for.
     let _ = match format {
-        Format::Json => registry
-            .with(
-                fmt::layer()
-                    .json()
-                    .flatten_event(true)
-                    .with_current_span(true)
-                    .with_span_list(false)
-                    .without_time(),
-            )
-            .try_init(),
+        Format::Json => registry.with(json(std::io::stdout)).try_init(),
         Format::Text => {
             let stderr = std::io::stderr;
             let layer = fmt::layer().compact().with_writer(stderr);
@@ -45,6 +41,22 @@ pub fn init(format: Format, default: &str) {
                 .try_init()
         }
     };
+}
+
+/// Writes lines as [`Format::Json`] has them. All spans stand in each, from the outermost on: the first is
+/// the invocation's, with the id of its request.
+pub fn json<S, W>(writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(true)
+        .without_time()
+        .with_writer(writer)
 }
 
 /// Whether a line of the AWS SDK's may hold what is in the tables and queues.

@@ -29,7 +29,8 @@ pub(crate) async fn attempt(
     hook: &SignedHook,
     job: DeliveryJob,
 ) -> Option<Attempted> {
-    let delivery_id = job.delivery_id;
+    let (delivery_id, event_id) = (job.delivery_id, job.event_id.clone());
+    let hook_id = job.hook.id.get();
     let headers = sign::headers(
         delivery_id,
         &job.event,
@@ -40,15 +41,20 @@ pub(crate) async fn attempt(
     let headers = match headers {
         Ok(headers) => headers,
         Err(error) => {
-            tracing::error!(%delivery_id, %error, "an attempt has no headers");
+            tracing::error!(%delivery_id, event_id, hook = hook_id, %error, "an attempt has no headers");
             return None;
         }
     };
     let target = hook.hook.subscription.target.clone();
-    let task = tokio::spawn(async move {
+    let work = async move {
         let started = Instant::now();
         // What the client logs of the cause of a failure is about this delivery.
-        let span = tracing::info_span!("attempt", delivery_id = %job.delivery_id);
+        let span = tracing::info_span!(
+            "attempt",
+            delivery_id = %job.delivery_id,
+            event_id = job.event_id,
+            hook = job.hook.id.get()
+        );
         let reply = client
             .post(&target, headers, &job.payload)
             .instrument(span)
@@ -70,17 +76,19 @@ pub(crate) async fn attempt(
             ended_at: clock::now(),
             ms,
         }
-    });
+    };
+    // What is logged there is of this request, too.
+    let task = tokio::spawn(work.in_current_span());
     let stop = task.abort_handle();
     match tokio::time::timeout(ATTEMPT_GUARD, task).await {
         Ok(Ok(attempted)) => Some(attempted),
         Ok(Err(error)) => {
-            tracing::error!(%delivery_id, %error, "an attempt panicked");
+            tracing::error!(%delivery_id, event_id, hook = hook_id, %error, "an attempt panicked");
             None
         }
         Err(_) => {
             stop.abort();
-            tracing::error!(%delivery_id, "an attempt overran its deadline");
+            tracing::error!(%delivery_id, event_id, hook = hook_id, "an attempt overran its deadline");
             None
         }
     }

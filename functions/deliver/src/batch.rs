@@ -19,6 +19,7 @@ use futures_util::{
 use jiff::Timestamp;
 use shared::{
     deliver::schedule::delay_until,
+    metrics::{Measure, Metrics},
     model::{DeliveryJob, HookId},
     store::{SignedHook, StoredState},
 };
@@ -47,25 +48,34 @@ pub(crate) const PATIENCE: Duration = Duration::from_hours(24);
 /// The work on one batch, begun at one time.
 #[derive(Clone, Copy)]
 pub(crate) struct Batch<'a> {
-    deliver: &'a Deliver,
-    now: Timestamp,
+    pub(crate) deliver: &'a Deliver,
+    pub(crate) now: Timestamp,
+    pub(crate) metrics: &'a Metrics,
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn new(deliver: &'a Deliver, now: Timestamp) -> Self {
-        Self { deliver, now }
+    pub(crate) fn new(deliver: &'a Deliver, now: Timestamp, metrics: &'a Metrics) -> Self {
+        Self {
+            deliver,
+            now,
+            metrics,
+        }
     }
 
     /// Works jobs and returns the messages that the queue is to hand out again.
     pub(crate) async fn work(self, received: Vec<Received>) -> Vec<String> {
         let (due, early) = self.split(received);
+        let ages = due.iter().map(|received| overdue(&received.job, self.now));
+        if let Some(oldest) = ages.max() {
+            self.metrics.measure(Measure::OldestJobAge, oldest);
+        }
         let found = self.find(&due).await;
         let sorted = found.sort(due);
         let parts = FuturesUnordered::new();
         parts.push(self.send_on(early).boxed());
         parts.push(self.wait_for_the_tables(sorted.unreadable).boxed());
         for (id, (hook, jobs)) in sorted.wanted {
-            let round = Round::new(self.deliver, self.now, hook, found.states.get(&id));
+            let round = Round::new(self, hook, found.states.get(&id));
             parts.push(in_round(round, jobs).boxed());
         }
         self.settle(parts, receipts(&sorted.dropped)).await
@@ -100,9 +110,10 @@ impl<'a> Batch<'a> {
         let (overdue, waiting): (Vec<_>, Vec<_>) = jobs
             .into_iter()
             .partition(|received| overdue(&received.job, self.now) > PATIENCE);
-        let waiting = waiting
-            .into_iter()
-            .map(|received| (received, UNREADABLE_WAIT_S));
+        let waiting = waiting.into_iter().map(|received| {
+            received.log_put_off("its hook could not be read");
+            (received, UNREADABLE_WAIT_S)
+        });
         let mut ended = self.send_on(waiting.collect()).await;
         let overdue = overdue.into_iter().map(|received| received.message_id);
         ended.failed.extend(overdue);
@@ -242,6 +253,7 @@ impl Found {
                 tracing::info!(
                     hook = job.hook.id.get(),
                     delivery_id = %job.delivery_id,
+                    event_id = job.event_id,
                     "dropped: the hook does not want it any more"
                 );
                 sorted.dropped.push(received);

@@ -17,6 +17,7 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use shared::{
     clock,
     deliver::{client::DeliveryClient, schedule::RetrySchedule},
+    metrics::Metrics,
     model::{DeliveryJob, QueueMessage},
     queue::Queue,
     store::Stores,
@@ -52,11 +53,26 @@ impl Received {
     fn message(&self) -> Message {
         (self.message_id.clone(), self.receipt.clone())
     }
+
+    /// Says in the log why the job is not attempted yet.
+    fn log_put_off(&self, reason: &'static str) {
+        tracing::info!(
+            hook = self.job.hook.id.get(),
+            delivery_id = %self.job.delivery_id,
+            event_id = self.job.event_id,
+            reason,
+            "put off"
+        );
+    }
 }
 
 impl Deliver {
     /// Works a batch of messages. Never an error: what failed is named in the answer.
-    pub async fn handle(&self, event: SqsEvent) -> Result<SqsBatchResponse, lambda_runtime::Error> {
+    pub async fn handle(
+        &self,
+        event: SqsEvent,
+        metrics: &Metrics,
+    ) -> Result<SqsBatchResponse, lambda_runtime::Error> {
         let mut received = Vec::with_capacity(event.records.len());
         let mut failed = Vec::new();
         for record in event.records {
@@ -78,7 +94,8 @@ impl Deliver {
                 }
             }
         }
-        failed.extend(Batch::new(self, clock::now()).work(received).await);
+        let batch = Batch::new(self, clock::now(), metrics);
+        failed.extend(batch.work(received).await);
         let mut response = SqsBatchResponse::default();
         response.set_failures(failed);
         Ok(response)

@@ -4,8 +4,9 @@ use aws_lambda_events::event::sqs::SqsEvent;
 use deliver::Deliver;
 use lambda_runtime::{LambdaEvent, service_fn};
 use shared::{
-    aws, config,
+    aws, clock, config,
     deliver::{client::DeliveryClient, guard::AddressGuard},
+    metrics::Reporter,
     queue::Queue,
     store::Stores,
     telemetry::{self, Format},
@@ -20,6 +21,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         config::HOOK_SAMPLES_TABLE,
     ])?;
     let (deliveries, dead_letters) = (config::deliveries_queue()?, config::dead_letters_queue()?);
+    let reporter = Reporter::new(&config::metrics_namespace()?, "deliver");
     let client = DeliveryClient::new(AddressGuard::new(config::allow_targets()?))?;
     let schedule = config::retry_schedule()?;
     let aws = aws::sdk_config().await;
@@ -31,6 +33,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         client,
         schedule,
     };
-    let handler = |event: LambdaEvent<SqsEvent>| deliver.handle(event.payload);
+    let handler = async |event: LambdaEvent<SqsEvent>| {
+        let invocation = reporter.begin(clock::now());
+        deliver.handle(event.payload, invocation.metrics()).await
+    };
     lambda_runtime::run(service_fn(handler)).await
 }

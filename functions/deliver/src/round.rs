@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use shared::{
     deliver::schedule::{delay_until, put_off_for},
     mask,
+    metrics::{Count, Measure, Metrics},
     model::{
         AttemptRecord, DeadLetter, FAILURES_TO_OPEN, HookId, OpenCircuit, Outcome, QueueMessage,
         Verdict, newest,
@@ -28,7 +29,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::{
     Deliver, Received,
     attempt::{Attempted, attempt},
-    batch::{Message, PATIENCE, SETTLE_AFTER, overdue},
+    batch::{Batch, Message, PATIENCE, SETTLE_AFTER, overdue},
 };
 
 /// What the owner is told of a delivery that an open circuit put off until it was too late.
@@ -81,6 +82,7 @@ pub(crate) async fn send(queue: &Queue, next: Vec<Next>) -> Vec<String> {
 pub(crate) struct Round<'a> {
     deliver: &'a Deliver,
     now: Timestamp,
+    metrics: &'a Metrics,
     hook: &'a SignedHook,
     /// As it was a moment ago; unknown when it could not be read.
     state: Option<&'a StoredState>,
@@ -110,14 +112,19 @@ pub(crate) struct Round<'a> {
 
 impl<'a> Round<'a> {
     pub(crate) fn new(
-        deliver: &'a Deliver,
-        now: Timestamp,
+        batch: Batch<'a>,
         hook: &'a SignedHook,
         state: Option<&'a StoredState>,
     ) -> Self {
+        let Batch {
+            deliver,
+            now,
+            metrics,
+        } = batch;
         Self {
             deliver,
             now,
+            metrics,
             hook,
             state,
             probe: None,
@@ -171,9 +178,11 @@ impl<'a> Round<'a> {
 
     fn follow_all(&mut self, ended: Vec<(Received, Option<Attempted>)>) {
         for (received, attempted) in ended {
-            match attempted {
-                Some(attempted) => self.follow(received, attempted),
-                None => self.failed.push(received.message_id),
+            if let Some(attempted) = attempted {
+                self.follow(received, attempted);
+            } else {
+                self.metrics.count(Count::AttemptsLost, 1);
+                self.failed.push(received.message_id);
             }
         }
     }
@@ -241,7 +250,10 @@ impl<'a> Round<'a> {
                         .push(Next::given_up(received.message_id, letter));
                     continue;
                 }
-                Some(rest) => Next::again(received, put_off_for(rest, rand::random())),
+                Some(rest) => {
+                    received.log_put_off("the circuit is open");
+                    Next::again(received, put_off_for(rest, rand::random()))
+                }
             };
             self.later.push(next);
         }
@@ -290,8 +302,12 @@ impl<'a> Round<'a> {
             next_attempt_at: next,
         });
         self.ended_at = self.ended_at.max(Some(ended_at));
+        self.metrics.count(reply.outcome.into(), 1);
         if reply.outcome.verdict() == Verdict::Delivered {
             self.arrived = true;
+            let latency = Duration::try_from(ended_at.duration_since(job.accepted_at));
+            let latency = latency.unwrap_or_default();
+            self.metrics.measure(Measure::DeliveryLatency, latency);
             return;
         }
         if let Some(not_before) = next {
@@ -315,6 +331,7 @@ impl<'a> Round<'a> {
     async fn write(&mut self) {
         let later = std::mem::take(&mut self.later);
         let given_up = std::mem::take(&mut self.given_up);
+        let giving_up = given_up.len();
         let recorded = self.recorded();
         self.records.clear();
         let mut sample = None;
@@ -333,6 +350,8 @@ impl<'a> Round<'a> {
             // them once more.
             tracing::error!(hook = self.hook_id().get(), %error, "a hook's state could not be written");
         }
+        let given_up = giving_up.saturating_sub(unsent_given_up.len());
+        self.metrics.count(Count::DeliveriesGivenUp, given_up);
         self.failed.extend(unsent_later);
         self.failed.extend(unsent_given_up);
     }
@@ -371,6 +390,9 @@ impl<'a> Round<'a> {
         };
         let set = states.set_circuit(self.hook_id(), self.probe.as_ref(), &circuit);
         if set.await? {
+            if self.probe.is_none() {
+                self.metrics.count(Count::CircuitsOpened, 1);
+            }
             tracing::warn!(
                 hook = self.hook_id().get(),
                 failures,

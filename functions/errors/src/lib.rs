@@ -9,6 +9,7 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::Timestamp;
 use shared::{
     clock,
+    metrics::{Count, Metrics},
     model::{DeadLetter, Malformed, QueueMessage},
     store::HookErrors,
 };
@@ -30,13 +31,19 @@ impl Errors {
     }
 
     /// Records a batch of dead letters. Never an error: what failed is named in the answer.
-    pub async fn handle(&self, event: SqsEvent) -> Result<SqsBatchResponse, lambda_runtime::Error> {
+    pub async fn handle(
+        &self,
+        event: SqsEvent,
+        metrics: &Metrics,
+    ) -> Result<SqsBatchResponse, lambda_runtime::Error> {
         let now = clock::now();
         let mut response = SqsBatchResponse::default();
         // One after the other: most of a batch belongs to one failing endpoint, whose HookError is
         // one row that two writes at once would only fight over.
         for record in event.records {
-            if let Err(message_id) = self.record(record, now).await {
+            let recorded = self.record(record, now).await;
+            metrics.count(class(&recorded), 1);
+            if let Err(message_id) = recorded {
                 response.add_failure(message_id);
             }
         }
@@ -53,19 +60,36 @@ impl Errors {
                 return Err(message_id);
             }
         };
+        let job = &letter.job;
         if let Err(error) = self.errors.record(&letter, now).await {
-            tracing::error!(message_id, %error, "a dead letter could not be recorded");
+            tracing::error!(
+                message_id,
+                hook = job.hook.id.get(),
+                delivery_id = %job.delivery_id,
+                event_id = job.event_id,
+                %error,
+                "a dead letter could not be recorded"
+            );
             return Err(message_id);
         }
         tracing::warn!(
-            event = letter.job.event,
-            hook = letter.job.hook.id.get(),
-            delivery_id = %letter.job.delivery_id,
+            event = job.event,
+            hook = job.hook.id.get(),
+            delivery_id = %job.delivery_id,
+            event_id = job.event_id,
             status = letter.status,
             reason = letter.message,
             "given up"
         );
         Ok(())
+    }
+}
+
+/// What became of a dead letter.
+fn class<T, E>(recorded: &Result<T, E>) -> Count {
+    match recorded {
+        Ok(_) => Count::DeadLettersRecorded,
+        Err(_) => Count::DeadLettersFailed,
     }
 }
 

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use shared::{
     http::{ApiError, FieldErrors},
+    metrics::{Count, Metrics},
     queue::Queue,
     store::IdSpace,
 };
@@ -55,15 +56,20 @@ impl Bus {
     }
 
     /// Works a batch of messages. Never an error: what is to come again is named in the answer.
-    pub async fn handle(&self, event: SqsEvent) -> Result<SqsBatchResponse, lambda_runtime::Error> {
+    pub async fn handle(
+        &self,
+        event: SqsEvent,
+        metrics: &Metrics,
+    ) -> Result<SqsBatchResponse, lambda_runtime::Error> {
         let messages = event.records;
         let mut submissions = Vec::with_capacity(messages.len());
         for message in &messages {
             let body = message.body.as_deref().unwrap_or_default();
             submissions.push(read(body));
         }
-        let Outcome { answers, failure } =
-            self.ingest.clone().publish_to_the_end(submissions).await;
+        let ingest = self.ingest.clone();
+        let published = ingest.publish_to_the_end(submissions, metrics.clone());
+        let Outcome { answers, failure } = published.await;
         if let Some(error) = failure {
             tracing::error!(%error, "events of the bus could not be published");
         }
@@ -71,7 +77,7 @@ impl Bus {
         for (message, answer) in messages.iter().zip(answers) {
             let is_done = match answer {
                 Some(Ok(_)) => true,
-                Some(Err(error)) => self.put_aside(message, &error).await,
+                Some(Err(error)) => self.put_aside(message, &error, metrics).await,
                 // What of it is in the queue already is known by its id when it comes again.
                 None => false,
             };
@@ -85,13 +91,14 @@ impl Bus {
     }
 
     /// Puts a message that is wrong into the dead-letter queue. `false`: it must come again instead.
-    async fn put_aside(&self, message: &SqsMessage, error: &ApiError) -> bool {
+    async fn put_aside(&self, message: &SqsMessage, error: &ApiError, metrics: &Metrics) -> bool {
         if error.status().is_server_error() {
             tracing::error!(%error, "an event of the bus could not be published");
             return false;
         }
         let body = message.body.as_deref().unwrap_or_default();
         let is_aside = self.dead_letters.put_aside(body, &error.to_string()).await;
+        metrics.count(Count::EventsPutAside, usize::from(is_aside));
         let message_id = message.message_id.as_deref().unwrap_or_default();
         tracing::error!(
             message_id,

@@ -7,6 +7,7 @@ use lambda_http::{Adapter, request::LambdaRequest};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::{RawValue, to_raw_value};
+use shared::{clock, http::measured, metrics::Reporter};
 use tower::ServiceExt;
 
 use crate::{Bus, Ingest, service};
@@ -19,10 +20,10 @@ struct Invocation {
 }
 
 /// Works invocations for as long as Lambda sends some.
-pub async fn run(ingest: Ingest, bus: Bus) -> Result<(), Error> {
-    let api = service(ingest);
+pub async fn run(ingest: Ingest, bus: Bus, reporter: Reporter) -> Result<(), Error> {
+    let api = measured(service(ingest), reporter.clone());
     lambda_runtime::run(service_fn(move |event| {
-        answer(api.clone(), bus.clone(), event)
+        answer(api.clone(), bus.clone(), reporter.clone(), event)
     }))
     .await
 }
@@ -30,12 +31,15 @@ pub async fn run(ingest: Ingest, bus: Bus) -> Result<(), Error> {
 async fn answer(
     api: Router,
     bus: Bus,
+    reporter: Reporter,
     LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>,
 ) -> Result<Box<RawValue>, Error> {
     let invocation: Invocation = serde_json::from_str(payload.get())?;
     if invocation.records.is_some() {
         let event: SqsEvent = serde_json::from_str(payload.get())?;
-        return Ok(to_raw_value(&bus.handle(event).await?)?);
+        let invocation = reporter.begin(clock::now());
+        let answer = bus.handle(event, invocation.metrics()).await?;
+        return Ok(to_raw_value(&answer)?);
     }
     let request: LambdaRequest = serde_json::from_str(payload.get())?;
     let answer = Adapter::from(api).oneshot(LambdaEvent::new(request, context));

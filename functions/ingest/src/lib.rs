@@ -24,10 +24,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::{
     http::{ApiError, Body, Caller, finish, json_body, openapi::ErrorBody},
+    metrics::Metrics,
     model::{Accepted, AcceptedEvent, Principal},
     queue::Queue,
     store::{IdSpace, Identities, Stores},
 };
+use tracing::Instrument;
 use utoipa::{ToSchema, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -62,9 +64,14 @@ impl Ingest {
 
     /// Publishes in a task of its own: a publisher that hangs up in the middle must not leave half
     /// of its deliveries in the queue and its ids under lease.
-    async fn publish_to_the_end(self, submissions: Vec<Result<Submission, ApiError>>) -> Outcome {
-        let publishing = tokio::spawn(async move { self.publish(submissions).await });
-        publishing
+    async fn publish_to_the_end(
+        self,
+        submissions: Vec<Result<Submission, ApiError>>,
+        metrics: Metrics,
+    ) -> Outcome {
+        let publishing = async move { self.publish(submissions, &metrics).await };
+        // What is logged there is of this request, too.
+        tokio::spawn(publishing.in_current_span())
             .await
             .unwrap_or_else(|error| resume_unwind(error.into_panic()))
     }
@@ -74,13 +81,17 @@ impl Ingest {
         self,
         ids: &IdSpace,
         body: &Body,
+        metrics: Metrics,
         view: fn(Accepted) -> Option<V>,
     ) -> Result<Published<V>, ApiError> {
         let raw: Option<Box<RawValue>> = json_body(&body.headers, &body.bytes)?;
         let text = raw.as_deref().map_or("{}", RawValue::get);
         if !text.starts_with('[') {
             let submission = T::read(text, ids.clone());
-            let answers = self.publish_to_the_end(vec![submission]).await.all()?;
+            let answers = self
+                .publish_to_the_end(vec![submission], metrics)
+                .await
+                .all()?;
             let answer = answers.into_iter().next().ok_or(ApiError::NotQueued)?;
             let view = view(answer?).ok_or(ApiError::NotQueued)?;
             let one = OneOrMany::One(Answered::Accepted(view));
@@ -98,7 +109,7 @@ impl Ingest {
             .into_iter()
             .map(|item| T::read(item.get(), ids.clone()))
             .collect();
-        let answers = self.publish_to_the_end(submissions).await.all()?;
+        let answers = self.publish_to_the_end(submissions, metrics).await.all()?;
         let answers = answers.into_iter().map(|answer| {
             let viewed = answer.and_then(|accepted| view(accepted).ok_or(ApiError::NotQueued));
             viewed.map_or_else(
@@ -211,6 +222,7 @@ struct EventView {
 async fn event(
     State(ingest): State<Ingest>,
     Caller(principal): Caller,
+    metrics: Metrics,
     body: Body,
 ) -> Result<Published<EventView>, ApiError> {
     let ids = IdSpace::events_of(publisher(&principal)?);
@@ -218,7 +230,8 @@ async fn event(
         let event = events.into_iter().next();
         event.map(|event| EventView { id, event })
     };
-    ingest.submit::<EventFields, _>(&ids, &body, view).await
+    let published = ingest.submit::<EventFields, _>(&ids, &body, metrics, view);
+    published.await
 }
 
 /// `POST change`: one change of a record, or a list.
@@ -244,10 +257,12 @@ async fn event(
 async fn change(
     State(ingest): State<Ingest>,
     Caller(principal): Caller,
+    metrics: Metrics,
     body: Body,
 ) -> Result<Published<Accepted>, ApiError> {
     let ids = IdSpace::changes_of(publisher(&principal)?);
-    ingest.submit::<ChangeFields, _>(&ids, &body, Some).await
+    let published = ingest.submit::<ChangeFields, _>(&ids, &body, metrics, Some);
+    published.await
 }
 
 /// The name under which a caller publishes, if it may.

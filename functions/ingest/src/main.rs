@@ -3,6 +3,7 @@
 use ingest::{Bus, Ingest};
 use shared::{
     aws, config,
+    metrics::Reporter,
     queue::Queue,
     store::Stores,
     telemetry::{self, Format},
@@ -16,6 +17,7 @@ async fn main() -> Result<(), lambda_http::Error> {
         config::IDENTITIES_TABLE,
         config::CLAIMS_TABLE,
     ])?;
+    let reporter = Reporter::new(&config::metrics_namespace()?, "ingest");
     let deliveries_url = config::deliveries_queue()?;
     let dead_events_url = config::dead_events_queue()?;
     let aws = aws::sdk_config().await;
@@ -23,5 +25,5 @@ async fn main() -> Result<(), lambda_http::Error> {
     let sqs = aws_sdk_sqs::Client::new(&aws);
     let ingest = Ingest::new(stores, Queue::new(sqs.clone(), deliveries_url));
     let bus = Bus::new(ingest.clone(), Queue::new(sqs, dead_events_url));
-    ingest::run(ingest, bus).await
+    ingest::run(ingest, bus, reporter).await
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use shared::{
     clock,
     http::ApiError,
+    metrics::{Count, Metrics},
     model::{Accepted, AcceptedEvent, DeliveryJob, Hook, HookRef, QueueMessage},
     queue::Outgoing,
     store::{Claim, IdSpace},
@@ -106,9 +107,14 @@ impl Pending {
 
 impl Ingest {
     /// Publishes submissions.
-    pub(crate) async fn publish(&self, submissions: Vec<Result<Submission, ApiError>>) -> Outcome {
+    pub(crate) async fn publish(
+        &self,
+        submissions: Vec<Result<Submission, ApiError>>,
+        metrics: &Metrics,
+    ) -> Outcome {
         let mut answers: Vec<Option<Answer>> = submissions.iter().map(|_| None).collect();
-        let failure = self.publish_into(&mut answers, submissions).await.err();
+        let published = self.publish_into(&mut answers, submissions, metrics);
+        let failure = published.await.err();
         Outcome { answers, failure }
     }
 
@@ -116,6 +122,7 @@ impl Ingest {
         &self,
         answers: &mut [Option<Answer>],
         submissions: Vec<Result<Submission, ApiError>>,
+        metrics: &Metrics,
     ) -> Result<(), ApiError> {
         let pending = self.with_academies(submissions, answers).await?;
         let events = pending.iter().flat_map(|submission| &submission.events);
@@ -126,9 +133,11 @@ impl Ingest {
         for part in parts(distinct, &hooks) {
             let now = clock::now();
             let granted = self.claim(part, answers, now).await?;
-            let unsent = self.queue(&granted, &hooks, now).await;
+            let unsent = self.queue(&granted, &hooks, now, metrics).await;
             let settled = self.settle(granted, &hooks, &unsent).await;
             for (position, answer) in settled {
+                let events = answer.as_ref().map_or(0, |accepted| accepted.events.len());
+                metrics.count(Count::EventsAccepted, events);
                 answers[position] = Some(answer);
             }
             let lost = |answer: &mut Option<Answer>| {
@@ -252,7 +261,7 @@ impl Ingest {
             && let Err(error) = self.stores.claims.release(ids, id, lease).await
         {
             // It runs out by itself: until then the publisher is told to try again.
-            tracing::warn!(%error, "a claim could not be released");
+            tracing::warn!(event_id = id, %error, "a claim could not be released");
         }
     }
 
@@ -263,6 +272,7 @@ impl Ingest {
         pending: &[Pending],
         hooks: &HashMap<Occasion, Vec<Hook>>,
         now: Timestamp,
+        metrics: &Metrics,
     ) -> BTreeSet<usize> {
         let mut position_of_job = Vec::new();
         for submission in pending {
@@ -270,6 +280,8 @@ impl Ingest {
             position_of_job.extend(std::iter::repeat_n(submission.position, jobs));
         }
         let unsent = self.deliveries.send(messages(pending, hooks, now)).await;
+        let queued = position_of_job.len().saturating_sub(unsent.len());
+        metrics.count(Count::JobsQueued, queued);
         unsent
             .into_iter()
             .filter_map(|index| position_of_job.get(index).copied())
@@ -305,7 +317,10 @@ impl Ingest {
                     // Its deliveries are in the queue, so it is accepted; only another sending of
                     // it would not be recognised.
                     Ok(false) => tracing::error!(event_id = accepted.id, "a claim ran out"),
-                    Err(error) => tracing::error!(%error, "a claim could not be settled"),
+                    Err(error) => {
+                        let event_id = &accepted.id;
+                        tracing::error!(event_id, %error, "a claim could not be settled");
+                    }
                 }
             }
             for accepted_event in &accepted.events {

@@ -4,6 +4,8 @@ use manage::Manage;
 use shared::{
     aws, config,
     deliver::{client::DeliveryClient, guard::AddressGuard},
+    http::measured,
+    metrics::Reporter,
     queue::Queue,
     store::Stores,
     telemetry::{self, Format},
@@ -19,14 +21,13 @@ async fn main() -> Result<(), lambda_http::Error> {
         config::HOOK_ERRORS_TABLE,
         config::IDENTITIES_TABLE,
     ])?;
+    let reporter = Reporter::new(&config::metrics_namespace()?, "manage");
     let deliveries_url = config::deliveries_queue()?;
     let guard = AddressGuard::new(config::allow_targets()?);
     let client = DeliveryClient::new(guard.clone())?;
     let aws = aws::sdk_config().await;
     let stores = Stores::new(&aws_sdk_dynamodb::Client::new(&aws), &tables);
     let deliveries = Queue::new(aws_sdk_sqs::Client::new(&aws), deliveries_url);
-    lambda_http::run(manage::service(Manage::new(
-        stores, guard, client, deliveries,
-    )))
-    .await
+    let manage = Manage::new(stores, guard, client, deliveries);
+    lambda_http::run(measured(manage::service(manage), reporter)).await
 }

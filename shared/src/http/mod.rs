@@ -4,6 +4,7 @@ mod body;
 mod error;
 mod extract;
 mod fields;
+mod measured;
 pub mod openapi;
 mod page;
 
@@ -17,6 +18,7 @@ pub use body::{json_body, object};
 pub use error::ApiError;
 pub use extract::{Body, Caller, HookPath, Params};
 pub use fields::{Field, FieldErrors, TextField};
+pub use measured::measured;
 pub use page::{Listing, Page, PageLinks};
 
 /// Completes routes to a service, with answers of our own for unknown paths and wrong methods.

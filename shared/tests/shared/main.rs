@@ -7,6 +7,7 @@
     reason = "what the tests share fails the test that called it"
 )]
 
+mod alarms;
 mod claims;
 mod delivery_client;
 mod hooks;

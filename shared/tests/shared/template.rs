@@ -22,14 +22,14 @@ use shared::{
 };
 use yaml_rust2::{Yaml, YamlLoader};
 
-static TEMPLATE: LazyLock<Yaml> = LazyLock::new(|| {
+pub(crate) static TEMPLATE: LazyLock<Yaml> = LazyLock::new(|| {
     // The reader takes `!Ref X` for the text `X`.
     let documents = YamlLoader::load_from_str(&read("template.yaml")).unwrap();
     documents.into_iter().next().unwrap()
 });
 
 /// The calls by which a function asks for a variable, and the variable's name.
-const ASKED: [(&str, &str); 11] = [
+const ASKED: [(&str, &str); 12] = [
     ("HOOKS_TABLE", config::HOOKS_TABLE),
     ("HOOK_STATE_TABLE", config::HOOK_STATE_TABLE),
     ("HOOK_SAMPLES_TABLE", config::HOOK_SAMPLES_TABLE),
@@ -39,6 +39,7 @@ const ASKED: [(&str, &str); 11] = [
     ("deliveries_queue", "DELIVERIES_QUEUE_URL"),
     ("dead_letters_queue", "DEAD_LETTERS_QUEUE_URL"),
     ("dead_events_queue", "DEAD_EVENTS_QUEUE_URL"),
+    ("metrics_namespace", "METRICS_NAMESPACE"),
     ("retry_schedule", "RETRY_SCHEDULE"),
     ("allow_targets", "ALLOW_TARGETS"),
 ];
@@ -47,24 +48,24 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-fn text(value: &Yaml) -> &str {
+pub(crate) fn text(value: &Yaml) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value:?}"))
 }
 
-fn number(value: &Yaml) -> i64 {
+pub(crate) fn number(value: &Yaml) -> i64 {
     value.as_i64().unwrap_or_else(|| panic!("{value:?}"))
 }
 
-fn properties(resource: &str) -> &'static Yaml {
+pub(crate) fn properties(resource: &str) -> &'static Yaml {
     &TEMPLATE["Resources"][resource]["Properties"]
 }
 
 /// The names of the resources of a type.
-fn resources(kind: &str) -> Vec<&'static str> {
+pub(crate) fn resources(kind: &str) -> Vec<&'static str> {
     let all = TEMPLATE["Resources"].as_hash().unwrap();
     let names = all
         .iter()

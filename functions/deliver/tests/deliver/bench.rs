@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use shared::{
     clock,
     deliver::{client::DeliveryClient, guard::AddressGuard},
+    metrics::Metrics,
     model::{DeadLetter, DeliveryJob, Hook, HookRef, HookStats, QueueMessage, Scope, Subscription},
     queue::Queue,
     store::{Stores, TableNames, create_tables},
@@ -34,6 +35,8 @@ pub(crate) struct Bench {
     pub(crate) deliver: Deliver,
     pub(crate) stores: Stores,
     pub(crate) spy: Spy,
+    /// What all invocations have come to.
+    pub(crate) metrics: Metrics,
     pub(crate) deliveries: String,
     pub(crate) dead_letters: String,
 }
@@ -74,6 +77,7 @@ impl Bench {
             aws,
             deliver,
             spy,
+            metrics: Metrics::default(),
             deliveries,
             dead_letters,
         }
@@ -116,7 +120,8 @@ impl Bench {
 
     /// Hands message bodies to the function and returns the positions of those that failed.
     pub(crate) async fn work_bodies(&self, bodies: impl IntoIterator<Item = String>) -> Vec<usize> {
-        failures(&self.deliver.handle(event(bodies)).await.unwrap())
+        let answer = self.deliver.handle(event(bodies), &self.metrics).await;
+        failures(&answer.unwrap())
     }
 
     /// A queue that has gone.

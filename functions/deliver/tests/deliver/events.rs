@@ -58,7 +58,7 @@ async fn outcome(event: SqsEvent) -> Outcome {
     assert_eq!(event.records.len(), 1);
     let message_id = event.records[0].message_id.clone().unwrap();
     let body = event.records[0].body.clone().unwrap();
-    let response = bench.deliver.handle(event).await.unwrap();
+    let response = bench.deliver.handle(event, &bench.metrics).await.unwrap();
 
     if let [failure] = response.batch_item_failures.as_slice() {
         assert_eq!(failure.item_identifier, message_id);

@@ -161,6 +161,7 @@ impl Lambda {
             variable("HOOK_SAMPLES_TABLE", "test-hook-samples"),
             variable("DELIVERIES_QUEUE_URL", &bench.deliveries),
             variable("DEAD_LETTERS_QUEUE_URL", &bench.dead_letters),
+            variable("METRICS_NAMESPACE", "test"),
             variable("ALLOW_TARGETS", &endpoint),
             variable("RETRY_SCHEDULE", "1s"),
         ];

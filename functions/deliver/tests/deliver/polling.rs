@@ -10,7 +10,7 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use aws_sdk_sqs::types::QueueAttributeName;
 use emulator::{EventSource, GROUP_IN_FLIGHT};
 use errors::Errors;
-use shared::{model::QueueMessage, queue::Outgoing};
+use shared::{metrics::Metrics, model::QueueMessage, queue::Outgoing};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
@@ -57,10 +57,10 @@ impl Loops {
     }
 
     fn delivering_with(&mut self, bench: &Bench, workers: usize) {
-        let deliver = bench.deliver.clone();
+        let (deliver, metrics) = (bench.deliver.clone(), bench.metrics.clone());
         self.start_with(bench, &bench.deliveries, workers, move |event| {
-            let deliver = deliver.clone();
-            async move { deliver.handle(event).await }
+            let (deliver, metrics) = (deliver.clone(), metrics.clone());
+            async move { deliver.handle(event, &metrics).await }
         });
     }
 
@@ -68,7 +68,7 @@ impl Loops {
         let errors = Errors::new(bench.stores.errors.clone());
         self.start(bench, &bench.dead_letters, move |event| {
             let errors = errors.clone();
-            async move { errors.handle(event).await }
+            async move { errors.handle(event, &Metrics::default()).await }
         });
     }
 
@@ -233,7 +233,7 @@ async fn poison_leaves_the_others_alone_and_stays_for_the_operator() {
     loops.start(&bench, &bench.dead_letters, move |event: SqsEvent| {
         let (errors, answers) = (errors.clone(), answers.clone());
         async move {
-            let answer = errors.handle(event).await?;
+            let answer = errors.handle(event, &Metrics::default()).await?;
             answers.send(answer.batch_item_failures.len())?;
             Ok(answer)
         }

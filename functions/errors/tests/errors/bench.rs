@@ -8,6 +8,7 @@ use emulator::{LocalAws, Storage};
 use errors::Errors;
 use serde_json::value::RawValue;
 use shared::{
+    metrics::Metrics,
     model::{DeadLetter, DeliveryJob, HookError, HookId, HookRef, QueueMessage, Scope},
     store::{HookErrors, Stores, TableNames, create_tables},
 };
@@ -32,6 +33,8 @@ pub(crate) struct Bench {
     aws: LocalAws,
     table: String,
     pub(crate) errors: Errors,
+    /// What all invocations have come to.
+    pub(crate) metrics: Metrics,
     store: HookErrors,
 }
 
@@ -45,6 +48,7 @@ impl Bench {
             aws,
             table: names.hook_errors,
             errors: Errors::new(store.clone()),
+            metrics: Metrics::default(),
             store,
         }
     }
@@ -66,7 +70,7 @@ impl Bench {
             record
         });
         event.records = records.collect();
-        let response = self.errors.handle(event).await.unwrap();
+        let response = self.errors.handle(event, &self.metrics).await.unwrap();
         let items = response.batch_item_failures.iter();
         items
             .map(|item| item.item_identifier.parse().unwrap())

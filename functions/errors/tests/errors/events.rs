@@ -48,7 +48,7 @@ async fn outcome(event: SqsEvent) -> Option<String> {
     assert_eq!(event.records.len(), 1);
     let message_id = event.records[0].message_id.clone().unwrap();
     let body = event.records[0].body.clone().unwrap();
-    let response = bench.errors.handle(event).await.unwrap();
+    let response = bench.errors.handle(event, &bench.metrics).await.unwrap();
     if let [failure] = response.batch_item_failures.as_slice() {
         assert_eq!(failure.item_identifier, message_id);
         assert!(bench.of_owner(ACADEMY).await.is_empty());

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::value::RawValue;
 use shared::{
     clock,
+    metrics::Count,
     model::{DeadLetter, DeliveryJob, HookError, QueueMessage},
 };
 
@@ -79,4 +80,14 @@ async fn each_failed_delivery_of_a_hook_error_is_kept_and_none_is_listed() {
     let counts = bench.of_owner(ACADEMY).await;
     let counts: Vec<_> = counts.iter().map(|error: &HookError| error.count).collect();
     assert_eq!(counts, [2, 1]);
+}
+
+#[tokio::test]
+async fn what_is_recorded_and_what_stays_in_the_queue_is_counted() {
+    let bench = Bench::new().await;
+    let recorded = QueueMessage::DeadLetter(letter(1, 7, 0)).encode().unwrap();
+    let bodies = [recorded, "no dead letter".to_owned()];
+    assert_eq!(bench.failures(bodies).await, [1]);
+    assert_eq!(bench.metrics.counted(Count::DeadLettersRecorded), 1);
+    assert_eq!(bench.metrics.counted(Count::DeadLettersFailed), 1);
 }

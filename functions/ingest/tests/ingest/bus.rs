@@ -4,7 +4,11 @@ use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use aws_sdk_sqs::types::Message;
 use ingest::{Bus, Ingest};
 use serde_json::{Value, json};
-use shared::{model::Academy, queue::Queue};
+use shared::{
+    metrics::{Count, Metrics},
+    model::Academy,
+    queue::Queue,
+};
 use testing::{DOWNTOWN, MIAMI, World};
 
 use crate::{ADDED, Function, event, event_with_id};
@@ -16,6 +20,8 @@ pub(crate) struct OnBus {
     pub(crate) function: Function,
     pub(crate) dead_url: String,
     bus: Bus,
+    /// What all invocations have come to.
+    metrics: Metrics,
 }
 
 impl OnBus {
@@ -30,6 +36,7 @@ impl OnBus {
             function,
             dead_url,
             bus,
+            metrics: Metrics::default(),
         }
     }
 
@@ -42,7 +49,7 @@ impl OnBus {
 
     /// Works a batch of these bodies, and returns the positions of those that are to come again.
     async fn work(&self, bodies: &[String]) -> Vec<usize> {
-        again(&self.bus, bodies).await
+        worked(&self.bus, bodies, &self.metrics).await
     }
 
     /// Takes the dead events: each body with its reason, sorted by body.
@@ -65,6 +72,10 @@ impl OnBus {
 }
 
 async fn again(bus: &Bus, bodies: &[String]) -> Vec<usize> {
+    worked(bus, bodies, &Metrics::default()).await
+}
+
+async fn worked(bus: &Bus, bodies: &[String], metrics: &Metrics) -> Vec<usize> {
     let mut batch = SqsEvent::default();
     batch.records = bodies
         .iter()
@@ -76,7 +87,7 @@ async fn again(bus: &Bus, bodies: &[String]) -> Vec<usize> {
             message
         })
         .collect();
-    let answer = bus.handle(batch).await.unwrap();
+    let answer = bus.handle(batch, metrics).await.unwrap();
     let failed = answer.batch_item_failures.into_iter();
     failed
         .map(|failure| failure.item_identifier.parse().unwrap())
@@ -279,4 +290,38 @@ async fn an_event_over_the_bus_is_the_one_over_the_api() {
         (&jobs[0].academy, &jobs[0].hook),
         (&jobs[1].academy, &jobs[1].hook)
     );
+}
+
+#[tokio::test]
+async fn what_is_accepted_and_queued_and_wrong_is_counted_once() {
+    let on_bus = OnBus::start().await;
+    on_bus.function.hook(2, DOWNTOWN, ADDED).await;
+    let wrong = added("e-2", &json!({"payload": {"id": 234}}));
+    let bodies = [added("e-1", &student()), added("e-1", &student()), wrong];
+    assert!(on_bus.work(&bodies).await.is_empty());
+    // The first one's id is known by now.
+    assert!(on_bus.work(&bodies[..1]).await.is_empty());
+
+    let counted = [
+        Count::EventsAccepted,
+        Count::JobsQueued,
+        Count::EventsPutAside,
+    ];
+    let counted = counted.map(|what| on_bus.metrics.counted(what));
+    assert_eq!(counted, [1, 2, 1]);
+}
+
+#[tokio::test]
+async fn what_the_queue_does_not_take_is_not_counted() {
+    let on_bus = OnBus::start().await;
+    let function = &on_bus.function;
+    let gone = function.queue_url.replace("deliveries", "gone");
+    let bus = OnBus::over(&function.world, &gone, &on_bus.dead_url);
+    let metrics = Metrics::default();
+    assert_eq!(
+        worked(&bus, &[added("e-1", &student())], &metrics).await,
+        [0]
+    );
+    assert_eq!(metrics.counted(Count::EventsAccepted), 0);
+    assert_eq!(metrics.counted(Count::JobsQueued), 0);
 }

@@ -24,7 +24,7 @@ use tokio::{
     },
 };
 
-use crate::{bus::OnBus, file};
+use crate::{bus::OnBus, event, file};
 
 /// What the function made of an invocation: an answer, or an error.
 type Outcome = Result<Value, Value>;
@@ -59,6 +59,7 @@ impl Process {
             .env("HOOKS_TABLE", "test-hooks")
             .env("IDENTITIES_TABLE", "test-identities")
             .env("CLAIMS_TABLE", "test-claims")
+            .env("METRICS_NAMESPACE", "test")
             .env("DELIVERIES_QUEUE_URL", &on_bus.function.queue_url)
             .env("DEAD_EVENTS_QUEUE_URL", &on_bus.dead_url)
             .stdout(Stdio::piped())
@@ -226,4 +227,61 @@ async fn the_log_says_why_an_event_is_put_aside_and_nothing_of_what_is_in_it() {
         assert!(log.contains(part), "{part}: {log}");
     }
     assert!(!log.contains("a-secret"), "{log}");
+}
+
+#[tokio::test]
+async fn an_invocation_prints_its_metrics_in_one_line_and_all_others_are_of_its_request() {
+    let on_bus = OnBus::start().await;
+    let OnBus { function, .. } = &on_bus;
+    let created = "assignment.assignment_created";
+    function.hook(2, DOWNTOWN, created).await;
+    let publisher = user(PLATFORM);
+    function
+        .world
+        .add(&publisher, "demo-publisher-token", None)
+        .await;
+    let mut process = Process::start(&on_bus).await;
+    process.invoke(file("bus-event.json")).await.unwrap();
+    process.invoke(file("publish.json")).await.unwrap();
+    let mut of_nobody: Value = serde_json::from_str(&file("publish.json")).unwrap();
+    of_nobody["headers"] = json!({"content-type": "application/json"});
+    process.invoke(of_nobody.to_string()).await.unwrap();
+    let tables = function.world.aws.dynamodb();
+    let request = tables.delete_table().table_name("test-hooks");
+    request.send().await.unwrap();
+    let mut another: Value = serde_json::from_str(&file("publish.json")).unwrap();
+    another["body"] = json!(event(created, DOWNTOWN).to_string());
+    another["isBase64Encoded"] = json!(false);
+    process.invoke(another.to_string()).await.unwrap();
+    // Nothing comes of it but that it comes again.
+    let answer = process.invoke(file("bus-change.json")).await.unwrap();
+    assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), 1);
+
+    let log = process.end().await;
+    let lines = log.lines().map(serde_json::from_str::<Value>);
+    let lines = lines.collect::<Result<Vec<_>, _>>().unwrap();
+    let (metrics, others): (Vec<_>, Vec<_>) = lines
+        .into_iter()
+        .partition(|line| line.get("_aws").is_some());
+    let accepted = others.iter().filter(|line| line["message"] == "accepted");
+    assert_eq!(accepted.count(), 2, "{log}");
+    for line in &others {
+        assert_eq!(line["spans"][0]["requestId"], "1", "{log}");
+    }
+    let figures: Vec<Value> = metrics
+        .into_iter()
+        .map(|mut line| {
+            let about = line.as_object_mut().unwrap().remove("_aws").unwrap();
+            let about = &about["CloudWatchMetrics"][0];
+            assert_eq!(about["Namespace"], "test");
+            line
+        })
+        .collect();
+    let wanted = [
+        json!({"Function": "ingest", "EventsAccepted": 1, "JobsQueued": 1}),
+        json!({"Function": "ingest", "RequestsAnswered": 1, "EventsAccepted": 1, "JobsQueued": 1}),
+        json!({"Function": "ingest", "RequestsRefused": 1}),
+        json!({"Function": "ingest", "RequestsFailed": 1}),
+    ];
+    assert_eq!(figures, wanted, "{log}");
 }

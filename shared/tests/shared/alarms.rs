@@ -1,0 +1,222 @@
+//! What watches a deployment: the template's alarms and dashboard name metrics that there are, and the
+//! operator's guide says what to do about each alarm and what each metric is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use shared::metrics::{Count, Measure};
+use yaml_rust2::Yaml;
+
+use crate::template::{TEMPLATE, number, properties, read, resources, text};
+
+const GUIDE: &str = "docs/OPERATIONS.md";
+
+/// What metrics of our own are in: the stack's name.
+const OURS: &str = "AWS::StackName";
+
+/// The metrics of AWS that are used, by namespace.
+const OF_AWS: [(&str, &[&str]); 2] = [
+    (
+        "AWS/SQS",
+        &[
+            "ApproximateAgeOfOldestMessage",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesVisible",
+        ],
+    ),
+    (
+        "AWS/Lambda",
+        &["ConcurrentExecutions", "Errors", "Invocations", "Throttles"],
+    ),
+];
+
+/// The metrics that the code emits, each with its unit.
+fn emitted() -> BTreeMap<&'static str, &'static str> {
+    let counts = Count::ALL.iter().map(|what| (what.name(), "Count"));
+    let measures = Measure::ALL
+        .iter()
+        .map(|what| (what.name(), "Milliseconds"));
+    counts.chain(measures).collect()
+}
+
+/// The names that the functions give themselves in their metrics.
+fn functions() -> BTreeSet<String> {
+    let functions = resources("AWS::Serverless::Function").into_iter();
+    let named = functions.map(|function| {
+        let code = text(&properties(function)["CodeUri"]);
+        let main = read(&format!("{code}/src/main.rs"));
+        let (_, rest) = main.split_once("Reporter::new(").unwrap();
+        let (_, rest) = rest.split_once('"').unwrap();
+        let (name, _) = rest.split_once('"').unwrap();
+        assert_eq!(name, function.to_lowercase());
+        name.to_owned()
+    });
+    named.collect()
+}
+
+/// Holds that there is such a metric, with this dimension.
+fn assert_known(namespace: &str, name: &str, dimension: (&str, &str)) {
+    let (key, value) = dimension;
+    if namespace == OURS {
+        assert!(emitted().contains_key(name), "{name}");
+        assert_eq!(key, "Function", "{name}");
+        assert!(functions().contains(value), "{name}: {value}");
+        return;
+    }
+    let known = OF_AWS.iter().find(|(known, _)| *known == namespace);
+    let (_, names) = known.unwrap_or_else(|| panic!("{namespace}"));
+    assert!(names.contains(&name), "{namespace}: {name}");
+    let (wanted_key, resource) = match namespace {
+        "AWS/SQS" => ("QueueName", value.strip_suffix(".QueueName").unwrap()),
+        _ => ("FunctionName", value),
+    };
+    assert_eq!(key, wanted_key, "{name}");
+    assert!(!properties(resource).is_badvalue(), "{resource}");
+}
+
+fn alarms() -> Vec<(&'static str, &'static Yaml)> {
+    let alarms = resources("AWS::CloudWatch::Alarm").into_iter();
+    let alarms = alarms.map(|alarm| {
+        let properties = properties(alarm);
+        let name = text(&properties["AlarmName"]);
+        (name.strip_prefix("${AWS::StackName}-").unwrap(), properties)
+    });
+    alarms.collect()
+}
+
+#[test]
+fn each_alarm_points_to_its_entry_in_the_guide_and_each_entry_is_of_an_alarm() {
+    let guide = read(GUIDE);
+    let entries: BTreeMap<&str, &str> = guide
+        .split("\n### Alarm ")
+        .skip(1)
+        .map(|entry| entry.split_once('\n').unwrap())
+        .collect();
+    let names: BTreeSet<&str> = alarms().iter().map(|(name, _)| *name).collect();
+    assert!(names.iter().eq(entries.keys()), "{names:?}");
+    for (name, alarm) in alarms() {
+        let description = text(&alarm["AlarmDescription"]);
+        let place = format!(" {GUIDE}#alarm-{name}");
+        assert!(description.ends_with(&place), "{name}");
+        // Nothing of the entries that come after it, or of the next section.
+        let entry = entries[name].split("\n## ").next().unwrap();
+        for part in ["**It means**", "**Look at**", "```sh\n"] {
+            assert!(entry.contains(part), "{name}: {part}");
+        }
+    }
+}
+
+#[test]
+fn each_alarm_watches_metrics_that_there_are() {
+    for (name, alarm) in alarms() {
+        let metrics = alarm["Metrics"].as_vec().unwrap();
+        let watched: Vec<_> = metrics
+            .iter()
+            .map(|metric| &metric["MetricStat"]["Metric"])
+            .filter(|metric| !metric.is_badvalue())
+            .collect();
+        // What CloudWatch allows in an alarm.
+        assert!((1..=10).contains(&watched.len()), "{name}");
+        for metric in watched {
+            let [dimension] = metric["Dimensions"].as_vec().unwrap().as_slice() else {
+                panic!("{name}: one dimension");
+            };
+            let [namespace, metric] = ["Namespace", "MetricName"].map(|key| text(&metric[key]));
+            let dimension = (text(&dimension["Name"]), text(&dimension["Value"]));
+            assert_known(namespace, metric, dimension);
+        }
+        // Each of them by its id, and all with the same period.
+        let expression = text(&metrics[0]["Expression"]);
+        let mut periods = BTreeSet::new();
+        for metric in &metrics[1..] {
+            assert!(expression.contains(text(&metric["Id"])), "{name}");
+            assert_eq!(metric["ReturnData"].as_bool(), Some(false), "{name}");
+            periods.insert(number(&metric["MetricStat"]["Period"]));
+        }
+        assert_eq!(periods.len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn an_alarm_tells_whoever_wants_to_be_told_and_silence_is_no_alarm() {
+    assert_eq!(text(&TEMPLATE["Parameters"]["AlarmEmail"]["Default"]), "");
+    for (name, alarm) in alarms() {
+        assert_eq!(text(&alarm["TreatMissingData"]), "notBreaching", "{name}");
+        for actions in ["AlarmActions", "OKActions"] {
+            let [condition, topic, nobody] = alarm[actions].as_vec().unwrap().as_slice() else {
+                panic!("{name}: {actions} are conditional");
+            };
+            assert_eq!(text(condition), "TellsOfAlarms", "{name}");
+            assert_eq!(text(&topic[0]), "AlarmTopic", "{name}");
+            assert_eq!(text(nobody), "AWS::NoValue", "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_dashboard_shows_every_metric_of_ours_and_none_that_there_is_not() {
+    let body = text(&properties("Dashboard")["DashboardBody"]);
+    let body: Value = serde_json::from_str(body).unwrap();
+    let widgets = body["widgets"].as_array().unwrap().iter();
+    let lines = widgets.flat_map(|widget| widget["properties"]["metrics"].as_array().unwrap());
+    let plain = |value: &Value| -> String {
+        let value = value.as_str().unwrap();
+        let reference = value.strip_prefix("${").and_then(|v| v.strip_suffix('}'));
+        reference.unwrap_or(value).to_owned()
+    };
+    let mut shown = BTreeSet::new();
+    for line in lines {
+        let [namespace, name, key, value] = [0, 1, 2, 3].map(|index| plain(&line[index]));
+        assert_known(&namespace, &name, (&key, &value));
+        if namespace == OURS {
+            shown.insert(name);
+        }
+    }
+    assert!(shown.iter().eq(emitted().keys()), "{shown:?}");
+}
+
+#[test]
+fn the_guide_says_of_each_metric_what_it_is() {
+    let guide = read(GUIDE);
+    let (_, table) = guide
+        .split_once("\n| metric | unit | of | what it is |\n")
+        .unwrap();
+    let rows = table
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with('|'));
+    let described: BTreeMap<String, String> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let [_, name, unit, of, what, _] = cells[..] else {
+                panic!("{row}");
+            };
+            let mut functions_of = of.split(", ");
+            assert!(
+                functions_of.all(|of| functions().contains(of.trim_matches('`'))),
+                "{row}"
+            );
+            assert!(!what.is_empty(), "{row}");
+            (name.trim_matches('`').to_owned(), unit.to_owned())
+        })
+        .collect();
+    let described: BTreeMap<&str, &str> = described
+        .iter()
+        .map(|(name, unit)| (name.as_str(), unit.as_str()))
+        .collect();
+    assert_eq!(described, emitted());
+}
+
+#[test]
+fn every_function_is_traced() {
+    let of_all = &TEMPLATE["Globals"]["Function"]["Tracing"];
+    assert_eq!(text(of_all), "Active");
+    for function in resources("AWS::Serverless::Function") {
+        let function = properties(function);
+        assert!(function["Tracing"].is_badvalue());
+        let role = text(&function["Role"]).strip_suffix(".Arn").unwrap();
+        let policies = properties(role)["ManagedPolicyArns"].as_vec().unwrap();
+        let mut policies = policies.iter().map(text);
+        assert!(policies.any(|arn| arn.ends_with("policy/AWSXRayDaemonWriteAccess")));
+    }
+}
