@@ -23,7 +23,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::args::{ApiArgs, Environment};
+use crate::{
+    args::{ApiArgs, Environment},
+    terminal::one_line,
+};
 
 /// How long a try may take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -232,11 +235,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 fn detail(answer: &[u8]) -> Option<String> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     answer["detail"].as_str().map(one_line)
-}
-
-/// A text of the API, without what would move the cursor of whoever reads it.
-pub(crate) fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }
 
 /// The innermost cause: those around it say no more than that a request failed.

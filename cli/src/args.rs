@@ -319,6 +319,23 @@ pub(crate) enum AcademyCommand {
         #[arg(long)]
         id: Option<u64>,
     },
+    /// Erase an academy, with all that is kept of it and of what happened at it.
+    #[command(after_help = "\
+Erased are: its hooks, with their secrets, counters, attempts and samples; its errors, with the
+deliveries that are kept with them; its user and that user's tokens; the academy itself; of superadmins,
+the deliveries that are kept of what happened at it, and all their samples, which do not say where they
+are from. Nobody can get that back.
+
+What is in the queues goes by itself: deliveries to its hooks are dropped within four days at most.
+Interrupted, or when one of its deliveries was given up meanwhile, the same command erases the rest.")]
+    Erase {
+        /// Its short name.
+        #[arg(value_parser = name)]
+        slug: String,
+        /// Do it; without this it is only shown what there is.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Args)]

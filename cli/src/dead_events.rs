@@ -11,6 +11,7 @@ use crate::{
     args::{BusArgs, BusCommand},
     dead_letters::peek,
     operator::queue_url,
+    terminal::printable,
 };
 
 /// How long what is being sent again stays hidden from others, in seconds.
@@ -75,19 +76,6 @@ fn reason(message: &Message) -> String {
             message.unwrap_or_default()
         ),
     }
-}
-
-/// A text that does nothing to the terminal.
-fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            printable.extend(c.escape_default());
-        } else {
-            printable.push(c);
-        }
-    }
-    printable
 }
 
 /// Sends each event once: one that is still wrong comes back at once, and is not sent for ever.

@@ -16,6 +16,7 @@ use shared::{
 use crate::{
     args::{DlqArgs, DlqCommand},
     operator::queue_url,
+    terminal::printable,
 };
 
 /// The most messages that SQS hands out at once.
@@ -112,7 +113,8 @@ fn show(message: &Message, payload: bool) {
     let body = message.body().unwrap_or_default();
     match QueueMessage::decode(body) {
         Ok(QueueMessage::DeadLetter(letter)) => {
-            println!("  dead letter: {} At {}.", letter.message, letter.failed_at);
+            let message = printable(&letter.message);
+            println!("  dead letter: {message} At {}.", letter.failed_at);
             show_job(&letter.job, payload);
         }
         Ok(QueueMessage::Delivery(job)) => {
@@ -136,7 +138,7 @@ fn show_job(job: &DeliveryJob, payload: bool) {
     // Quoted, since publishers choose these ids.
     println!("  event {} with the id {:?}", job.event, job.event_id);
     if payload {
-        println!("  payload {}", job.payload);
+        println!("  payload {}", printable(job.payload.get()));
     }
 }
 

@@ -11,12 +11,14 @@ mod bundle;
 mod dead_events;
 mod dead_letters;
 mod demo;
+mod erase;
 mod fixtures;
 mod hook_errors;
 mod operator;
 mod publish;
 mod receiver;
 mod serve;
+mod terminal;
 
 use std::process::ExitCode;
 

@@ -8,11 +8,14 @@ use shared::{
     aws, clock,
     config::{self, ConfigError},
     model::{Academy, Scope, User},
-    store::{StoredToken, Stores, TableNames, TokenDigest},
+    store::{Identities, StoredToken, Stores, TableNames, TokenDigest},
 };
 
-use crate::args::{
-    AcademyArgs, AcademyCommand, Deployment, TokenArgs, TokenCommand, UserArgs, UserCommand,
+use crate::{
+    args::{
+        AcademyArgs, AcademyCommand, Deployment, TokenArgs, TokenCommand, UserArgs, UserCommand,
+    },
+    erase,
 };
 
 /// A token nobody can guess: 256 bits as hexadecimal digits.
@@ -73,9 +76,25 @@ pub(crate) async fn queue_url(
 }
 
 pub(crate) async fn academy(args: AcademyArgs) -> Result<()> {
-    let AcademyCommand::Add { slug, name, id } = args.command;
-    let identities = stores(&args.deployment).await?.identities;
-    let given_id = id;
+    let AcademyArgs {
+        command,
+        deployment,
+    } = args;
+    match command {
+        AcademyCommand::Add { slug, name, id } => {
+            let identities = stores(&deployment).await?.identities;
+            add_academy(&identities, slug, name, id).await
+        }
+        AcademyCommand::Erase { slug, yes } => erase::academy(&deployment, &slug, yes).await,
+    }
+}
+
+async fn add_academy(
+    identities: &Identities,
+    slug: String,
+    name: Option<String>,
+    given_id: Option<u64>,
+) -> Result<()> {
     // A number that the counter gives out may be one that was given by hand: then the next.
     for _ in 0..1_000 {
         if identities.academy(&slug).await?.is_some() {

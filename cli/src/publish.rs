@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::{
-    api::{Api, one_line},
+    api::Api,
     args::{AcademyRef, ApiArgs, ChangeArgs, Input, PublishArgs},
+    terminal::one_line,
 };
 
 /// The largest payload, in bytes, as the API has it.

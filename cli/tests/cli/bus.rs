@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::process::{Endpoint, Serve, eventually, text};
+use crate::process::{Endpoint, Serve, eventually};
 
 const EVENT: &str = "cohort_user.added";
 
@@ -16,12 +16,6 @@ fn put(serve: &Serve, source: &str, detail_type: &str, detail: &Value) {
     let endpoint = "AWS_ENDPOINT_URL_EVENTBRIDGE";
     let answer = serve.aws(endpoint, "AWSEvents.PutEvents", &request);
     assert_eq!(answer["FailedEntryCount"], 0, "{answer}");
-}
-
-fn done(serve: &Serve, args: &[&str]) -> String {
-    let output = serve.run(args);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    text(&output.stdout)
 }
 
 #[test]
@@ -68,7 +62,7 @@ fn a_wrong_event_is_shown_with_its_reason_and_sent_again_when_it_is_mended() {
         &event,
     );
     let shown = eventually("both dead events", || {
-        let shown = done(&serve, &["bus", "peek"]);
+        let shown = serve.done(&["bus", "peek"]);
         (shown.matches("\nmessage ").count() == 2).then_some(shown)
     });
     for part in [
@@ -80,19 +74,19 @@ fn a_wrong_event_is_shown_with_its_reason_and_sent_again_when_it_is_mended() {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert!(!shown.contains("payload"), "{shown}");
-    let whole = done(&serve, &["bus", "peek", "--payload"]);
+    let whole = serve.done(&["bus", "peek", "--payload"]);
     assert!(
         whole.contains(r#""detail":{"academy":"lisbon","payload":{"id":1}}"#),
         "{whole}"
     );
     assert!(!whole.contains('\u{9b}'), "{whole}");
 
-    done(&serve, &["academy", "add", "lisbon"]);
-    let sent = done(&serve, &["bus", "resend"]);
+    serve.done(&["academy", "add", "lisbon"]);
+    let sent = serve.done(&["bus", "resend"]);
     assert_eq!(sent, "2 events are on their way again.\n");
     assert_eq!(endpoint.next(), r#"{"id":1}"#);
     eventually("the one that is still wrong", || {
-        let shown = done(&serve, &["bus", "peek"]);
+        let shown = serve.done(&["bus", "peek"]);
         shown
             .contains("Messages that can be seen: 1;")
             .then_some(())

@@ -8,6 +8,7 @@
 
 mod bus;
 mod demo;
+mod erase;
 mod operator;
 mod process;
 mod publish;

@@ -10,12 +10,6 @@ fn token(serve: &Serve, username: &str) -> String {
     text(&issued.stdout).trim().to_owned()
 }
 
-fn done(serve: &Serve, args: &[&str]) -> String {
-    let done = serve.run(args);
-    assert!(done.status.success(), "{args:?}: {}", text(&done.stderr));
-    text(&done.stdout)
-}
-
 fn refused(serve: &Serve, args: &[&str]) -> String {
     let refused = serve.run(args);
     assert!(
@@ -29,27 +23,24 @@ fn refused(serve: &Serve, args: &[&str]) -> String {
 #[test]
 fn an_academy_is_let_in_and_kept_out_again() {
     let serve = Serve::start(&["--in-memory"]);
-    done(
-        &serve,
-        &[
-            "academy",
-            "add",
-            "miami-campus",
-            "--name",
-            "Miami",
-            "--stack",
-            "academy-hooks",
-        ],
-    );
-    done(&serve, &["user", "add", "miami-campus"]);
+    serve.done(&[
+        "academy",
+        "add",
+        "miami-campus",
+        "--name",
+        "Miami",
+        "--stack",
+        "academy-hooks",
+    ]);
+    serve.done(&["user", "add", "miami-campus"]);
     let token = token(&serve, "miami-campus");
     serve.subscribe(&token, "form_entry.added", "https://a.com/x");
 
-    let listed = done(&serve, &["token", "list", "miami-campus"]);
+    let listed = serve.done(&["token", "list", "miami-campus"]);
     assert_eq!(listed.lines().count(), 1);
     assert!(!listed.contains(&token));
     let id = listed.split_whitespace().next().unwrap();
-    done(&serve, &["token", "revoke", id]);
+    serve.done(&["token", "revoke", id]);
     assert_eq!(serve.call("GET", HOOKS, &token, "").0, 401);
     assert!(refused(&serve, &["token", "revoke", id]).contains("there is no token"));
 }
@@ -65,7 +56,7 @@ fn what_is_taken_or_unknown_is_refused() {
     assert!(refused(&serve, &["user", "add", "*"]).contains("is no name"));
     // Four numbers on, the counter meets the demonstration's and passes over it.
     for slug in ["a1", "a2", "a3", "a5"] {
-        let added = done(&serve, &["academy", "add", slug]);
+        let added = serve.done(&["academy", "add", slug]);
         assert!(
             added.contains(&format!("has the number {}", &slug[1..])),
             "{added}"
@@ -83,24 +74,24 @@ fn rights_change_with_the_role_and_the_hooks_follow() {
     let serve = Serve::start(&["--in-memory", "--allow-target", &allowed]);
     let publisher = serve.token("platform");
     let event = "form_entry.added";
-    done(&serve, &["academy", "add", "miami-campus"]);
-    done(&serve, &["user", "add", "miami-campus"]);
+    serve.done(&["academy", "add", "miami-campus"]);
+    serve.done(&["user", "add", "miami-campus"]);
     let miami = token(&serve, "miami-campus");
     serve.subscribe(&miami, event, &endpoint.url());
     assert_eq!(serve.publish(&publisher, event, "downtown-campus"), 0);
 
-    let promoted = done(&serve, &["user", "add", "miami-campus", "--superadmin"]);
+    let promoted = serve.done(&["user", "add", "miami-campus", "--superadmin"]);
     assert!(promoted.contains("1 hooks of miami-campus"), "{promoted}");
     assert_eq!(serve.publish(&publisher, event, "downtown-campus"), 1);
     endpoint.next();
     assert_eq!(serve.call("GET", HOOKS, &miami, "").1["count"], 1);
 
-    done(&serve, &["user", "add", "miami-campus"]);
+    serve.done(&["user", "add", "miami-campus"]);
     assert_eq!(serve.publish(&publisher, event, "downtown-campus"), 0);
     assert_eq!(serve.publish(&publisher, event, "miami-campus"), 1);
     endpoint.next();
 
-    done(&serve, &["user", "add", "miami-campus", "--inactive"]);
+    serve.done(&["user", "add", "miami-campus", "--inactive"]);
     let (status, body) = serve.call("GET", HOOKS, &miami, "");
     assert_eq!(
         (status, body["detail"].as_str()),

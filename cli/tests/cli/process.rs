@@ -135,6 +135,13 @@ impl Serve {
         command().args(args).envs(self.exports()).output().unwrap()
     }
 
+    /// Runs one that has to end well, and returns what it prints.
+    pub(crate) fn done(&self, args: &[&str]) -> String {
+        let done = self.run(args);
+        assert!(done.status.success(), "{args:?}: {}", text(&done.stderr));
+        text(&done.stdout)
+    }
+
     /// Calls one of the embedded services as the AWS CLI does.
     pub(crate) fn aws(&self, endpoint: &str, target: &str, request: &Value) -> Value {
         let url = self.exports()[endpoint].clone();

@@ -30,12 +30,6 @@ fn error_of(serve: &Serve, count: u64) -> Value {
     })
 }
 
-fn done(serve: &Serve, args: &[&str]) -> String {
-    let done = serve.run(args);
-    assert!(done.status.success(), "{args:?}: {}", text(&done.stderr));
-    text(&done.stdout)
-}
-
 fn refused(serve: &Serve, args: &[&str]) -> String {
     let refused = serve.run(args);
     assert!(!refused.status.success(), "{args:?}");
@@ -83,7 +77,7 @@ fn an_operator_lists_errors_and_sends_again_what_is_kept() {
     let error = error_of(&serve, 2);
     let id = error["id"].to_string();
 
-    let listed = done(&serve, &["errors", "list"]);
+    let listed = serve.done(&["errors", "list"]);
     assert_eq!(listed.lines().count(), 1);
     for part in [
         &id,
@@ -99,11 +93,11 @@ fn an_operator_lists_errors_and_sends_again_what_is_kept() {
     }
     let of_owner = ["errors", "list", "--stack", "academy-hooks", "--owner"];
     assert_eq!(
-        done(&serve, &[&of_owner[..], &["downtown-campus"]].concat()),
+        serve.done(&[&of_owner[..], &["downtown-campus"]].concat()),
         listed
     );
     assert_eq!(
-        done(&serve, &[&of_owner[..], &["miami-campus"]].concat()),
+        serve.done(&[&of_owner[..], &["miami-campus"]].concat()),
         "No errors.\n"
     );
 
@@ -115,7 +109,7 @@ fn an_operator_lists_errors_and_sends_again_what_is_kept() {
     assert!(foreign.contains("there is no error"), "{foreign}");
     assert!(refused(&serve, &["errors", "redeliver", "99"]).contains("there is no error"));
     // They fail at once again, and are not sent for ever.
-    let sent = done(&serve, &redeliver);
+    let sent = serve.done(&redeliver);
     assert!(
         sent.contains(&format!("2 deliveries of error {id}")),
         "{sent}"
@@ -129,7 +123,7 @@ fn an_operator_lists_errors_and_sends_again_what_is_kept() {
         &redeliver[..],
         &["--owner", "downtown-campus", "--stack", "academy-hooks"],
     ];
-    assert!(done(&serve, &by_stack.concat()).contains("2 deliveries"));
+    assert!(serve.done(&by_stack.concat()).contains("2 deliveries"));
 }
 
 #[test]
@@ -142,9 +136,9 @@ fn an_error_of_which_nothing_is_kept_says_so() {
     let path = format!("/v1/notify/hook/subscribe/{}", hook["id"]);
     let body = json!({"event": EVENT, "target": well.url()}).to_string();
     assert_eq!(serve.call("PUT", &path, &academy, &body).0, 200);
-    done(&serve, &["errors", "redeliver", &id]);
+    serve.done(&["errors", "redeliver", &id]);
     well.next();
-    let again = done(&serve, &["errors", "redeliver", &id]);
+    let again = serve.done(&["errors", "redeliver", &id]);
     assert!(again.contains("Nothing is kept"), "{again}");
 }
 
@@ -198,7 +192,7 @@ fn peeking_shows_what_is_in_the_dead_letter_queue_and_leaves_it_there() {
         );
     }
     for round in 1..=2 {
-        let shown = done(&serve, &["dlq", "peek", "--stack", "parked"]);
+        let shown = serve.done(&["dlq", "peek", "--stack", "parked"]);
         let messages: Vec<&str> = shown.split("\nmessage ").skip(1).collect();
         assert_eq!(messages.len(), 3, "{shown}");
         assert!(shown.contains("can be seen: 3;"), "{shown}");
@@ -246,7 +240,7 @@ fn peeking_shows_more_than_one_batch_and_no_more_than_is_wanted() {
         );
     }
     for (max, wanted) in [("7", 7), ("100", 25)] {
-        let shown = done(&serve, &["dlq", "peek", "--stack", "parked", "--max", max]);
+        let shown = serve.done(&["dlq", "peek", "--stack", "parked", "--max", max]);
         assert_eq!(shown.matches("\nmessage ").count(), wanted, "{shown}");
     }
 }
@@ -258,7 +252,7 @@ fn a_message_that_cannot_be_recorded_is_counted_while_nobody_sees_it() {
     let poison = json!({"QueueUrl": url, "MessageBody": "poison"});
     sqs(&serve, "SendMessage", &poison);
     eventually("the message in the worker's hands", || {
-        let shown = done(&serve, &["dlq", "peek"]);
+        let shown = serve.done(&["dlq", "peek"]);
         shown.contains("comes back to: 1;").then_some(())
     });
 }

@@ -101,8 +101,8 @@ impl HookSamples {
         Ok(true)
     }
 
-    /// Removes the sample of a hook that is gone.
-    pub(super) async fn forget(&self, id: HookId) -> Result<(), StoreError> {
+    /// Removes the sample of a hook. The next is kept when it is due, an hour after this one.
+    pub async fn forget(&self, id: HookId) -> Result<(), StoreError> {
         let request = self.client.delete_item().table_name(&self.table);
         let request = request.set_key(Some(key(id)));
         request

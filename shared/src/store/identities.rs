@@ -205,14 +205,18 @@ impl Identities {
 
     /// Removes a token: it is refused from the next request on.
     pub async fn delete_token(&self, digest: &TokenDigest) -> Result<(), StoreError> {
-        self.client
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(key(keys::token(&digest.0))))
-            .send()
-            .await
-            .map(drop)
-            .map_err(failed("delete a token"))
+        self.delete(keys::token(&digest.0)).await
+    }
+
+    /// Removes an academy, by its slug and by its number. Its user stays.
+    pub async fn delete_academy(&self, academy: &Academy) -> Result<(), StoreError> {
+        self.delete(keys::academy(&academy.slug)).await?;
+        self.delete(keys::academy_id(academy.id)).await
+    }
+
+    /// Removes a user. Its tokens stay, and are refused.
+    pub async fn delete_user(&self, username: &str) -> Result<(), StoreError> {
+        self.delete(keys::user(username)).await
     }
 
     /// Whether nobody has been stored yet.
@@ -239,6 +243,17 @@ impl Identities {
             .await
             .map_err(failed("read an identity"))?;
         answer.item.map(value).transpose()
+    }
+
+    async fn delete(&self, identity: String) -> Result<(), StoreError> {
+        self.client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key(identity)))
+            .send()
+            .await
+            .map(drop)
+            .map_err(failed("delete an identity"))
     }
 
     async fn put<T: Serialize>(&self, identity: String, value: &T) -> Result<(), StoreError> {

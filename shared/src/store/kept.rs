@@ -70,6 +70,12 @@ struct KeptItem {
     job: String,
 }
 
+/// Where the event of a job happened.
+#[derive(Deserialize)]
+struct Happened {
+    academy: Option<String>,
+}
+
 /// The keys of failed deliveries, a page at a time.
 #[derive(Debug)]
 pub struct KeptPages {
@@ -193,13 +199,47 @@ impl HookErrors {
     pub(super) async fn remove_kept(&self, found: &OwnedError) -> Result<(), StoreError> {
         let mut pages = self.kept(&Kept::OfError(found.clone()), Timestamp::MAX);
         while let Some(keys) = pages.next().await? {
-            let removals = keys.into_iter().map(|key| self.remove_at(key));
-            stream::iter(removals)
-                .buffer_unordered(PARALLEL_REMOVALS)
-                .try_collect::<()>()
-                .await?;
+            self.erase(keys).await?;
         }
         Ok(())
+    }
+
+    /// The failed deliveries of what happened at an academy, whosever hooks they are for: a scan of the whole
+    /// table, for operators.
+    pub async fn kept_of_academy(&self, slug: &str) -> Result<Vec<KeptKey>, StoreError> {
+        // As a job spells it; which of its members it is, is seen when it is read.
+        let spelled = serde_json::to_string(slug)?;
+        let mut items = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .projection_expression("#owner, #error, job")
+            .filter_expression("contains(job, :academy)")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_names("#error", "error")
+            .expression_attribute_values(":academy", AttributeValue::S(spelled))
+            .into_paginator()
+            .items()
+            .send();
+        let mut found = Vec::new();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(failed("scan the failed deliveries"))?;
+            let kept: KeptItem = serde_dynamo::from_item(item.clone())?;
+            let happened: Happened = serde_json::from_str(&kept.job)?;
+            if happened.academy.as_deref() == Some(slug) {
+                found.push(serde_dynamo::from_item(item)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes failed deliveries for good, claimed or not.
+    pub async fn erase(&self, keys: Vec<KeptKey>) -> Result<(), StoreError> {
+        let removals = keys.into_iter().map(|key| self.remove_at(key));
+        stream::iter(removals)
+            .buffer_unordered(PARALLEL_REMOVALS)
+            .try_collect()
+            .await
     }
 
     async fn remove_at(&self, key: KeptKey) -> Result<(), StoreError> {

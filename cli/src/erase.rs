@@ -1,0 +1,113 @@
+//! Erasing an academy: what is stored of it, and of what happened at it.
+//!
+//! First nobody can act for it any more, then its hooks go, then what their deliveries have left behind: so
+//! nothing that is erased is made anew meanwhile, but by deliveries that were under way. Each step can be done
+//! again, so that whatever ends the command, the same command does the rest.
+
+use anyhow::{Result, bail};
+use shared::{
+    aws, config,
+    model::{Academy, Hook, Scope, User},
+    store::{KeptKey, OwnedError, StoredToken, Stores},
+};
+
+use crate::{args::Deployment, operator::open};
+
+/// Shows what there is of an academy and, if that is wanted, erases it.
+pub(crate) async fn academy(deployment: &Deployment, slug: &str, erase: bool) -> Result<()> {
+    let needed = [
+        config::HOOKS_TABLE,
+        config::HOOK_STATE_TABLE,
+        config::HOOK_SAMPLES_TABLE,
+        config::HOOK_ERRORS_TABLE,
+        config::IDENTITIES_TABLE,
+    ];
+    let stores = open(deployment, &needed, &aws::sdk_config().await)?;
+    let found = Found::of(&stores, slug).await?;
+    println!("{found}");
+    if erase {
+        found.erase(&stores).await?;
+        println!("It is erased.");
+    } else {
+        println!("Nothing is erased yet: `academy-hooks academy erase {slug} --yes` does it.");
+    }
+    Ok(())
+}
+
+/// All that there is of an academy.
+struct Found {
+    academy: Option<Academy>,
+    user: Option<User>,
+    tokens: Vec<StoredToken>,
+    hooks: Vec<Hook>,
+    errors: Vec<OwnedError>,
+    /// Failed deliveries of what happened there, to whomever.
+    kept: Vec<KeptKey>,
+    /// Hooks that hear every academy.
+    everybodys: Vec<Hook>,
+}
+
+impl Found {
+    async fn of(stores: &Stores, slug: &str) -> Result<Self> {
+        let (user, academy) = stores.identities.user_and_academy(slug).await?;
+        if user.as_ref().is_some_and(|user| user.is_superuser) {
+            bail!(
+                "{slug} is a superadmin: `academy-hooks user add {slug}` makes it the academy's user"
+            );
+        }
+        let mut tokens = stores.identities.tokens().await?;
+        tokens.retain(|token| token.username == slug);
+        let scope = Scope::of_owner(slug, false);
+        Ok(Self {
+            academy,
+            user,
+            tokens,
+            hooks: stores.hooks.in_scope(&scope, None).await?,
+            errors: stores.errors.of_owner(slug).await?,
+            kept: stores.errors.kept_of_academy(slug).await?,
+            everybodys: stores.hooks.in_scope(&Scope::Platform, None).await?,
+        })
+    }
+
+    async fn erase(self, stores: &Stores) -> Result<()> {
+        for token in &self.tokens {
+            stores.identities.delete_token(&token.digest).await?;
+        }
+        if let Some(user) = &self.user {
+            stores.identities.delete_user(&user.username).await?;
+        }
+        if let Some(academy) = &self.academy {
+            stores.identities.delete_academy(academy).await?;
+        }
+        stores.hooks.delete_all(&self.hooks).await?;
+        for error in &self.errors {
+            stores.errors.delete(error).await?;
+        }
+        stores.errors.erase(self.kept).await?;
+        for hook in &self.everybodys {
+            stores.samples.forget(hook.id).await?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let there = |is: bool| if is { "there" } else { "not there" };
+        writeln!(f, "academy: {}", there(self.academy.is_some()))?;
+        writeln!(f, "its user: {}", there(self.user.is_some()))?;
+        writeln!(f, "its tokens: {}", self.tokens.len())?;
+        writeln!(f, "its hooks: {}", self.hooks.len())?;
+        writeln!(f, "its errors: {}", self.errors.len())?;
+        writeln!(
+            f,
+            "deliveries kept of what happened at it, to whomever: {}",
+            self.kept.len()
+        )?;
+        write!(
+            f,
+            "superadmins' hooks, whose samples go as well: {}",
+            self.everybodys.len()
+        )
+    }
+}
