@@ -185,6 +185,21 @@ mod tests {
         assert_eq!(read.job.hook.scope, Scope::Platform);
     }
 
+    /// Jobs of a release are in the queue when the next one is deployed, and when that is taken back. So these
+    /// texts do not change: another format is another version, beside which this one stays readable.
+    #[test]
+    fn version_1_is_written_and_read_as_it_ever_was() {
+        const JOB: &str = r#""delivery_id":"00000000-0000-0000-0000-000000000001","event_id":"e-1","event":"cohort_user.added","academy":null,"hook":{"id":7,"academy":"*","owner":"root"},"attempt":2,"not_before":"2025-01-20T15:30:00Z","accepted_at":"2025-01-20T15:30:00Z","payload":{"id": 1}"#;
+        let delivery = format!(r#"{{"type":"delivery.v1",{JOB}}}"#);
+        let letter = format!(
+            r#"{{"type":"dead_letter.v1","job":{{{JOB}}},"message":"The endpoint answered 500.","status":500,"failed_at":"2025-01-20T15:51:00Z"}}"#
+        );
+        for text in [delivery, letter] {
+            let message = QueueMessage::decode(&text).unwrap();
+            assert_eq!(message.encode().unwrap(), text);
+        }
+    }
+
     #[test]
     fn what_is_no_message_is_told_apart_from_a_newer_version() {
         assert!(matches!(
