@@ -14,6 +14,8 @@ from check_template import TEMPLATE, expand, yaml_parse
 
 STACK = "academy-hooks-e2e"
 BUCKET = "e2e-code"
+# What is asked for one message's right when it is done to many.
+BATCHED = {"sqs:SendMessage", "sqs:DeleteMessage"}
 FUNCTIONS = {"Manage": "manage", "Ingest": "ingest", "Deliver": "deliver", "Errors": "errors"}
 
 
@@ -24,8 +26,12 @@ def for_the_emulator(expanded):
     1. Routes. SAM writes an HTTP API's routes into an OpenAPI `Body`, which the emulator does not read. They
        become resources of their own: one integration and one route for each path.
     2. Code. It comes from the bucket of this run.
-    3. A name. Each function puts its own into its calls' user agents, by the variable that AWS's SDKs have
-       for that, so that the recorder knows whose a call is.
+    3. Names. Each function puts its own into its calls' user agents, by the variable that AWS's SDKs have for
+       that, so that the recorder knows whose a call is.
+    4. Batches. IAM asks for `sqs:SendMessage` where messages are sent in a batch, and so for the deletion;
+       the emulator asks for actions that IAM does not have. The roles get these beside the real ones.
+    5. Numbers. A parameter of type Number is a text to the emulator's event source mappings, which compare
+       it. They get the default as the number that it is.
     """
     template = copy.deepcopy(expanded)
     resources = template["Resources"]
@@ -37,7 +43,30 @@ def for_the_emulator(expanded):
         properties = resources[name]["Properties"]
         properties["Code"] = {"S3Bucket": BUCKET, "S3Key": f"{binary}.zip"}
         properties["Environment"]["Variables"]["AWS_SDK_UA_APP_ID"] = name
+    for resource in resources.values():
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::IAM::Role":
+            for statement in statements(resource):
+                statement["Action"] = [
+                    *listed(statement["Action"]),
+                    *(f"{action}Batch" for action in listed(statement["Action"]) if action in BATCHED),
+                ]
+        if resource["Type"] == "AWS::Lambda::EventSourceMapping":
+            limit = properties["ScalingConfig"]["MaximumConcurrency"]
+            if isinstance(limit, dict):
+                properties["ScalingConfig"]["MaximumConcurrency"] = template["Parameters"][limit["Ref"]]["Default"]
     return template
+
+
+def listed(value):
+    """What may stand in a policy as one or as a list, as a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def statements(role):
+    """The statements of a role's own policies."""
+    for policy in role["Properties"]["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]
 
 
 def routes(api, paths):
