@@ -32,9 +32,13 @@ def for_the_emulator(expanded):
        the emulator asks for actions that IAM does not have. The roles get these beside the real ones.
     5. Numbers. A parameter of type Number is a text to the emulator's event source mappings, which compare
        it. They get the default as the number that it is.
+    6. Alarms over an expression of several metrics, which the emulator refuses, are left out.
     """
     template = copy.deepcopy(expanded)
     resources = template["Resources"]
+    for name, alarm in list(resources.items()):
+        if alarm["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in alarm["Properties"]:
+            del resources[name]
     for name, api in list(resources.items()):
         if api["Type"] == "AWS::ApiGatewayV2::Api":
             resources |= routes(name, api["Properties"].pop("Body")["paths"])
