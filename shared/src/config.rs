@@ -9,6 +9,8 @@ use std::{
     str::FromStr,
 };
 
+use tracing_subscriber::filter::Targets;
+
 use crate::{
     deliver::schedule::RetrySchedule,
     store::{Retention, TableNames},
@@ -107,6 +109,11 @@ pub fn dead_events_queue() -> Result<String, ConfigError> {
 /// `METRICS_NAMESPACE`: which of CloudWatch's namespaces the metrics are in.
 pub fn metrics_namespace() -> Result<String, ConfigError> {
     required("METRICS_NAMESPACE")
+}
+
+/// `RUST_LOG`: what is logged, as much as `default` says unless set.
+pub fn log_levels(default: &str) -> Result<Targets, ConfigError> {
+    parsed("RUST_LOG", default)
 }
 
 /// `RETRY_SCHEDULE`: the waits after each failure, [`RetrySchedule::DEFAULT`] unless set.

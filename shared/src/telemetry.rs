@@ -6,13 +6,15 @@ use std::io::IsTerminal;
 
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::{
-    EnvFilter, Layer,
-    filter::filter_fn,
+    Layer,
+    filter::{Targets, filter_fn},
     fmt::{self, MakeWriter},
     layer::SubscriberExt,
     registry::LookupSpan,
     util::SubscriberInitExt,
 };
+
+use crate::config;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +25,14 @@ pub enum Format {
     Text,
 }
 
-/// Starts logging for this process, at the levels that `RUST_LOG` names, else at `default`.
-/// A second call does nothing.
+/// Starts logging for this process, at the levels that `RUST_LOG` names, else at `default`: a level, or
+/// levels of modules such as `info,shared=debug`. A second call does nothing.
 pub fn init(format: Format, default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let levels = config::log_levels(default);
+    let unreadable = levels.as_ref().err().map(ToString::to_string);
+    let levels: Targets = levels.unwrap_or_else(|_| default.parse().unwrap_or_default());
     let registry = tracing_subscriber::registry()
-        .with(filter)
+        .with(levels)
         .with(filter_fn(|metadata| !has_contents(metadata)));
     // An error says that logging has been started before, which is what was asked for.
     let _ = match format {
@@ -41,6 +45,9 @@ pub fn init(format: Format, default: &str) {
                 .try_init()
         }
     };
+    if let Some(error) = unreadable {
+        tracing::error!(error, "what is to be logged is not what was asked for");
+    }
 }
 
 /// Writes lines as [`Format::Json`] has them. All spans stand in each, from the outermost on: the first is

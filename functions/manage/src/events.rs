@@ -3,15 +3,16 @@
 use axum::{
     Json,
     extract::{Path, State},
+    http::header::CONTENT_TYPE,
+    response::IntoResponse,
 };
-use serde_json::Value;
 use shared::{
-    catalog::{self, CatalogEntry, CatalogFilter},
+    catalog::{CatalogEntry, CatalogFilter},
     error_responses,
     http::{ApiError, Caller, Params},
 };
 
-use crate::Manage;
+use crate::{Manage, reference};
 
 error_responses!(ListErrors:);
 
@@ -58,16 +59,16 @@ error_responses!(SchemaErrors: ApiError::EventNotFound("no.such_event".to_owned(
     summary = "The JSON Schema of an event's payload",
     description = "In the dialect 2020-12, whole in itself.",
     params(("event" = String, Path, description = "The event's name.", example = "cohort_user.added")),
-    responses((status = 200, description = "The schema", body = Value), SchemaErrors),
+    responses((status = 200, description = "The schema", body = serde_json::Value), SchemaErrors),
     security(("token" = [])),
 )]
 pub(crate) async fn schema(
     State(_): State<Manage>,
     _: Caller,
     Path(name): Path<String>,
-) -> Result<Json<Value>, ApiError> {
-    match catalog::find(&name) {
-        Some(event) => Ok(Json(event.schema())),
+) -> Result<impl IntoResponse, ApiError> {
+    match reference::schema(&name) {
+        Some(schema) => Ok(([(CONTENT_TYPE, "application/json")], schema)),
         None => Err(ApiError::EventNotFound(name)),
     }
 }

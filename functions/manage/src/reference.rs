@@ -1,13 +1,15 @@
 //! What the API says of itself: its description for programs and for people, and that it is there.
 //!
-//! Both descriptions are files of `docs/`, made from the handlers and types by `make reference` and held
-//! to them by a test: a function that would make them when it starts would start later for everybody.
+//! Both descriptions, and the schemas of the events, are files of `docs/`, made from the handlers and types
+//! by `make reference` and held to them by a test: a function that would make them when it starts would start
+//! later for everybody, and would have the code for it in its binary.
 
 use axum::{
     Json,
     http::header,
     response::{Html, IntoResponse},
 };
+use include_dir::{Dir, include_dir};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,6 +19,14 @@ const POLICY: &str =
 
 /// How long caches may keep the descriptions.
 const CACHED: &str = "public, max-age=300";
+
+/// `docs/schemas`: `<event>.json` for each event.
+static SCHEMAS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../docs/schemas");
+
+/// The JSON Schema of an event's payload, if there is such an event.
+pub(crate) fn schema(event: &str) -> Option<&'static str> {
+    SCHEMAS.get_file(format!("{event}.json"))?.contents_utf8()
+}
 
 /// `GET openapi.json`.
 #[utoipa::path(

@@ -19,6 +19,7 @@ mod filter;
 pub mod parts;
 pub mod payload;
 mod required;
+#[cfg(any(test, feature = "schemas"))]
 mod schema;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use indexmap::IndexMap;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::value::RawValue;
 
 use super::payload::{Mistake, Path};
 
@@ -54,7 +54,10 @@ impl Required {
     }
 
     /// The same as a JSON Schema, beside that of the payload's type.
-    pub(super) fn schema(self) -> Value {
+    #[cfg(any(test, feature = "schemas"))]
+    pub(super) fn schema(self) -> serde_json::Value {
+        use serde_json::json;
+
         let (path, may_be_null) = self.parts();
         let found = if may_be_null {
             json!({})

@@ -14,10 +14,9 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use utoipa::{
-    ToSchema,
-    openapi::{RefOr, schema::Schema},
-};
+use utoipa::ToSchema;
+#[cfg(any(test, feature = "schemas"))]
+use utoipa::openapi::{RefOr, schema::Schema};
 
 pub use path::Path;
 #[cfg(test)]
@@ -72,6 +71,14 @@ pub struct Payload {
 pub(super) struct PayloadType {
     /// Reads a text and returns the paths of what the type does not have.
     read: fn(&str) -> Result<Vec<Path>, Mistake>,
+    #[cfg(any(test, feature = "schemas"))]
+    described: Described,
+}
+
+/// What says what a payload's type is, for documents and tests. The functions serve what was made of it.
+#[cfg(any(test, feature = "schemas"))]
+#[derive(Clone, Copy)]
+struct Described {
     name: fn() -> String,
     schema: fn() -> RefOr<Schema>,
     parts: fn(&mut Schemas),
@@ -82,9 +89,12 @@ impl PayloadType {
     pub(super) const fn of<T: DeserializeOwned + ToSchema>() -> Self {
         Self {
             read: read::<T>,
-            name: || T::name().into_owned(),
-            schema: T::schema,
-            parts: T::schemas,
+            #[cfg(any(test, feature = "schemas"))]
+            described: Described {
+                name: || T::name().into_owned(),
+                schema: T::schema,
+                parts: T::schemas,
+            },
         }
     }
 
@@ -104,22 +114,25 @@ impl PayloadType {
             dropped: names(&ignored),
         })
     }
+}
 
+#[cfg(any(test, feature = "schemas"))]
+impl PayloadType {
     /// The type's name.
     pub(super) fn name(self) -> String {
-        (self.name)()
+        (self.described.name)()
     }
 
     /// The type's schema, with references to [`PayloadType::parts`].
     pub(super) fn schema(self) -> RefOr<Schema> {
-        (self.schema)()
+        (self.described.schema)()
     }
 
     /// The schemas that the type's refers to, directly or not, by name. Each is there once, unless two
     /// types have the same name, which the tests forbid.
     pub(super) fn parts(self) -> Schemas {
         let mut parts = Schemas::new();
-        (self.parts)(&mut parts);
+        (self.described.parts)(&mut parts);
         parts.sort_by(|(a, _), (b, _)| a.cmp(b));
         parts.dedup();
         parts
