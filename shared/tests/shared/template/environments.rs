@@ -126,12 +126,13 @@ impl Environment {
         self.commands[command][setting].as_str().unwrap()
     }
 
-    /// The parameters that it gives values to.
+    /// The parameters that it gives values to. SAM wants quotes around a value that is nothing.
     fn given(&self) -> Vec<(&str, &str)> {
         let overrides = self.commands["global"]["parameter_overrides"].as_array();
         let overrides = overrides.unwrap().iter();
         overrides
             .map(|given| given.as_str().unwrap().split_once('=').unwrap())
+            .map(|(name, value)| (name, value.trim_matches('"')))
             .collect()
     }
 }
