@@ -7,12 +7,15 @@ SHELL := bash
 
 VENV := .venv
 E2E_VENV := $(VENV)/e2e
+CHECKOV_VENV := $(VENV)/checkov
 # In front of the rest: cargo-lambda finds its linker, zig, through the first python3.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 # What `make build` builds for, arm64 or x86_64; a deployment's architecture stands in samconfig.toml.
 ARCHITECTURE ?= arm64
+# What `make deploy` deploys: default, dev, staging or prod, as samconfig.toml describes them.
+ENVIRONMENT ?= default
 FUNCTIONS := manage ingest deliver errors
 REDOCLY := @redocly/cli@2.77.0
 CARGO_TOOLS := cargo-deny@0.20.2 cargo-machete@0.9.2
@@ -51,8 +54,8 @@ check-docs: ## The code's documentation builds without a warning
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 .PHONY: check-template
-check-template: $(VENV)/.python-tools ## template.yaml, before and after SAM's transform
-	python3 scripts/check_template.py
+check-template: $(VENV)/.python-tools $(VENV)/.checkov-tools ## template.yaml, before and after SAM's transform
+	PATH="$$PATH:$(CURDIR)/$(CHECKOV_VENV)/bin" python3 scripts/check_template.py
 
 .PHONY: check-dependencies
 check-dependencies: $(VENV)/.cargo-tools ## Licences, bans, and dependencies that nothing uses
@@ -79,9 +82,9 @@ build: $(VENV)/.python-tools ## Build the functions into target/lambda (ARCHITEC
 	cargo lambda build --release --locked --$(subst _,-,$(ARCHITECTURE)) $(addprefix -p ,$(FUNCTIONS))
 
 .PHONY: deploy
-deploy: $(VENV)/.python-tools ## Build and deploy the stack that samconfig.toml describes
-	sam build
-	sam deploy
+deploy: $(VENV)/.python-tools ## Build and deploy a stack of samconfig.toml (ENVIRONMENT=default, dev, staging or prod)
+	sam build --config-env $(ENVIRONMENT)
+	sam deploy --config-env $(ENVIRONMENT)
 
 $(VENV)/.python-tools: scripts/requirements.txt
 	python3 -m venv $(VENV)
@@ -91,6 +94,12 @@ $(VENV)/.python-tools: scripts/requirements.txt
 $(VENV)/.e2e-tools: scripts/requirements-e2e.txt
 	python3 -m venv $(E2E_VENV)
 	$(E2E_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+# Its dependencies and sam's exclude each other.
+$(VENV)/.checkov-tools: scripts/requirements-checkov.txt
+	python3 -m venv $(CHECKOV_VENV)
+	$(CHECKOV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 # Unoptimised: they run for seconds, and optimising them takes minutes.

@@ -1,7 +1,8 @@
-"""Checks template.yaml: what SAM accepts, what CloudFormation would get, and three promises of our own.
+"""Checks template.yaml with tools: what SAM accepts, what CloudFormation would get, and what is usual in production.
 
-`sam validate` knows SAM's resources only and cfn-lint knows CloudFormation's only, so the template is
-checked as it stands by the one and as SAM's translator expands it by the other.
+`sam validate` knows SAM's resources only, cfn-lint and checkov know CloudFormation's, so the template is checked as
+it stands by the one and as SAM's translator expands it by the others. Rules of our own are tests, in
+shared/tests/shared/template/rules.rs.
 """
 
 import json
@@ -19,6 +20,7 @@ from samtranslator.yaml_helper import yaml_parse
 REGION = "eu-central-1"
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "template.yaml"
+CHECKOV = ROOT / "scripts" / "checkov.yaml"
 # Nothing here talks to AWS, but both tools ask for a region before they begin.
 ENVIRONMENT = os.environ | {"AWS_DEFAULT_REGION": REGION, "SAM_CLI_TELEMETRY": "0"}
 
@@ -41,22 +43,6 @@ def expand(template):
     return translator.translate(template, parameter_values={})
 
 
-def broken_promises(resources):
-    """What both tools let pass and this project does not."""
-    for name, resource in resources.items():
-        properties = resource.get("Properties", {})
-        match resource["Type"]:
-            case "AWS::Lambda::EventSourceMapping":
-                function = resources[properties["FunctionName"]["Ref"]]["Properties"]
-                queue = resources[properties["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
-                if queue["VisibilityTimeout"] < 6 * function["Timeout"]:
-                    yield f"{name}: the queue's visibility timeout is below six times the function's"
-                if "ReportBatchItemFailures" not in properties.get("FunctionResponseTypes", []):
-                    yield f"{name}: one bad message would bring its whole batch back"
-            case "AWS::IAM::Role" | "AWS::SQS::QueuePolicy" if "*" in json.dumps(properties):
-                yield f"{name}: a wildcard in its rights"
-
-
 def main():
     run(["sam", "validate", "--template-file", str(TEMPLATE)])
     expanded = expand(yaml_parse(TEMPLATE.read_text(encoding="utf-8")))
@@ -64,8 +50,7 @@ def main():
         path = pathlib.Path(folder) / "expanded.json"
         path.write_text(json.dumps(expanded, indent=2), encoding="utf-8")
         run(["cfn-lint", "--regions", REGION, "--template", str(path)])
-    if broken := list(broken_promises(expanded["Resources"])):
-        sys.exit("\n".join(broken))
+        run(["checkov", "--config-file", str(CHECKOV), "--file", str(path)])
     print(f"{TEMPLATE.name}: {len(expanded['Resources'])} resources, nothing to complain about")
 
 

@@ -11,6 +11,8 @@ mod bundle;
 mod dead_events;
 mod dead_letters;
 mod demo;
+#[cfg(test)]
+mod documented;
 mod erase;
 mod fixtures;
 mod hook_errors;

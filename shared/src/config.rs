@@ -11,7 +11,10 @@ use std::{
 
 use tracing_subscriber::filter::Targets;
 
-use crate::{deliver::schedule::RetrySchedule, store::TableNames};
+use crate::{
+    deliver::schedule::RetrySchedule,
+    store::{Retention, TableNames},
+};
 
 /// What is wrong with the environment.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +119,11 @@ pub fn log_levels(default: &str) -> Result<Targets, ConfigError> {
 /// `RETRY_SCHEDULE`: the waits after each failure, [`RetrySchedule::DEFAULT`] unless set.
 pub fn retry_schedule() -> Result<RetrySchedule, ConfigError> {
     parsed("RETRY_SCHEDULE", RetrySchedule::DEFAULT)
+}
+
+/// `FAILED_DELIVERY_DAYS`: how long failed deliveries are kept, [`Retention::DEFAULT`] unless set.
+pub fn failed_delivery_retention() -> Result<Retention, ConfigError> {
+    parsed("FAILED_DELIVERY_DAYS", &Retention::DEFAULT.to_string())
 }
 
 /// `ALLOW_TARGETS`: the `ip:port` pairs that may be called although they are not public, separated

@@ -1,11 +1,9 @@
 //! The table `hook_errors`: what was given up, for its owner to see.
 //!
 //! Deliveries of one owner that failed on the same event with the same message are one HookError.
-//! Beside it each failed delivery is kept whole for 30 days, so that it can be sent again (how, is
-//! told in `kept.rs`). The two are written in one transaction under the delivery's id: a dead letter
+//! Beside it each failed delivery is kept whole for its [`Retention`], so that it can be sent again (how,
+//! is told in `kept.rs`). The two are written in one transaction under the delivery's id: a dead letter
 //! that the queue hands out twice is counted once.
-
-use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     Client,
@@ -16,13 +14,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Item, StoreError, Transaction, batch_get, count_up, failed, keys, transacted, while_contended,
-    written,
+    Item, Retention, StoreError, Transaction, batch_get, count_up, failed, keys, transacted,
+    while_contended, written,
 };
 use crate::model::{DeadLetter, DeliveryJob, HookError, HookId};
-
-/// How long a failed delivery is kept.
-const KEPT: Duration = Duration::from_hours(30 * 24);
 
 #[derive(Serialize)]
 struct FailedDeliveryItem<'a> {
@@ -68,11 +63,22 @@ pub struct OwnedError {
 pub struct HookErrors {
     pub(super) client: Client,
     pub(super) table: String,
+    retention: Retention,
 }
 
 impl HookErrors {
     pub(super) fn new(client: Client, table: String) -> Self {
-        Self { client, table }
+        Self {
+            client,
+            table,
+            retention: Retention::DEFAULT,
+        }
+    }
+
+    /// The table, with another retention for what is recorded from now on.
+    #[must_use]
+    pub fn keeping(self, retention: Retention) -> Self {
+        Self { retention, ..self }
     }
 
     /// Records a dead letter: once, however often it is recorded. A delivery that was sent again and
@@ -115,7 +121,7 @@ impl HookErrors {
             message: &letter.message,
             status: letter.status,
             failed_at: letter.failed_at,
-            expires_at: (now + KEPT).as_second(),
+            expires_at: self.retention.end(now).as_second(),
         };
         Ok(Put::builder()
             .table_name(&self.table)

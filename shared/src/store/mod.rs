@@ -10,6 +10,7 @@ mod hooks;
 mod identities;
 mod kept;
 mod keys;
+mod retention;
 mod tables;
 
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub use hook_state::{HookStates, Recorded, StoredState};
 pub use hooks::{Hooks, SignedHook};
 pub use identities::{Identities, StoredToken, TokenDigest};
 pub use kept::{ClaimedDelivery, Kept, KeptKey, KeptPages};
+pub use retention::{InvalidRetention, Retention};
 pub use tables::{TableNames, create_tables};
 
 type Item = std::collections::HashMap<String, AttributeValue>;

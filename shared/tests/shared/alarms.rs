@@ -7,7 +7,7 @@ use serde_json::Value;
 use shared::metrics::{Count, Measure};
 use yaml_rust2::Yaml;
 
-use crate::template::{TEMPLATE, number, properties, read, resources, text};
+use crate::template::{TEMPLATE, number, read, text};
 
 const GUIDE: &str = "docs/OPERATIONS.md";
 
@@ -41,9 +41,9 @@ fn emitted() -> BTreeMap<&'static str, &'static str> {
 
 /// The names that the functions give themselves in their metrics.
 fn functions() -> BTreeSet<String> {
-    let functions = resources("AWS::Serverless::Function").into_iter();
+    let functions = TEMPLATE.resources("AWS::Serverless::Function").into_iter();
     let named = functions.map(|function| {
-        let code = text(&properties(function)["CodeUri"]);
+        let code = text(&TEMPLATE.properties(function)["CodeUri"]);
         let main = read(&format!("{code}/src/main.rs"));
         let (_, rest) = main.split_once("Reporter::new(").unwrap();
         let (_, rest) = rest.split_once('"').unwrap();
@@ -71,13 +71,13 @@ fn assert_known(namespace: &str, name: &str, dimension: (&str, &str)) {
         _ => ("FunctionName", value),
     };
     assert_eq!(key, wanted_key, "{name}");
-    assert!(!properties(resource).is_badvalue(), "{resource}");
+    assert!(!TEMPLATE.properties(resource).is_badvalue(), "{resource}");
 }
 
 fn alarms() -> Vec<(&'static str, &'static Yaml)> {
-    let alarms = resources("AWS::CloudWatch::Alarm").into_iter();
+    let alarms = TEMPLATE.resources("AWS::CloudWatch::Alarm").into_iter();
     let alarms = alarms.map(|alarm| {
-        let properties = properties(alarm);
+        let properties = TEMPLATE.properties(alarm);
         let name = text(&properties["AlarmName"]);
         (name.strip_prefix("${AWS::StackName}-").unwrap(), properties)
     });
@@ -155,7 +155,7 @@ fn an_alarm_tells_whoever_wants_to_be_told_and_silence_is_no_alarm() {
 
 #[test]
 fn the_dashboard_shows_every_metric_of_ours_and_none_that_there_is_not() {
-    let body = text(&properties("Dashboard")["DashboardBody"]);
+    let body = text(&TEMPLATE.properties("Dashboard")["DashboardBody"]);
     let body: Value = serde_json::from_str(body).unwrap();
     let widgets = body["widgets"].as_array().unwrap().iter();
     let lines = widgets.flat_map(|widget| widget["properties"]["metrics"].as_array().unwrap());
@@ -211,11 +211,13 @@ fn the_guide_says_of_each_metric_what_it_is() {
 fn every_function_is_traced() {
     let of_all = &TEMPLATE["Globals"]["Function"]["Tracing"];
     assert_eq!(text(of_all), "Active");
-    for function in resources("AWS::Serverless::Function") {
-        let function = properties(function);
+    for function in TEMPLATE.resources("AWS::Serverless::Function") {
+        let function = TEMPLATE.properties(function);
         assert!(function["Tracing"].is_badvalue());
         let role = text(&function["Role"]).strip_suffix(".Arn").unwrap();
-        let policies = properties(role)["ManagedPolicyArns"].as_vec().unwrap();
+        let policies = TEMPLATE.properties(role)["ManagedPolicyArns"]
+            .as_vec()
+            .unwrap();
         let mut policies = policies.iter().map(text);
         assert!(policies.any(|arn| arn.ends_with("policy/AWSXRayDaemonWriteAccess")));
     }

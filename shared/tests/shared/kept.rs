@@ -304,6 +304,27 @@ async fn a_hook_error_goes_with_what_is_kept_with_it_and_nothing_else_does() {
 }
 
 #[tokio::test]
+async fn it_is_kept_for_as_long_as_was_set_when_it_was_recorded() {
+    let tables = Tables::new().await;
+    let errors = tables.stores.errors.clone();
+    record(&errors, &[letter(1, 7, 0)]).await;
+    let errors = errors.keeping("7".parse().unwrap());
+    record(&errors, &[letter(2, 7, 0)]).await;
+
+    let request = tables.aws.dynamodb().scan().table_name("test-hook-errors");
+    let items = request.send().await.unwrap().items.unwrap();
+    // HookErrors themselves stay.
+    let mut ends: Vec<i64> = items
+        .iter()
+        .filter_map(|item| item.get("expires_at"))
+        .map(|end| end.as_n().unwrap().parse().unwrap())
+        .collect();
+    ends.sort_unstable();
+    let days = [7, 30].map(|days| start() + SignedDuration::from_hours(24 * days));
+    assert_eq!(ends, days.map(Timestamp::as_second));
+}
+
+#[tokio::test]
 async fn a_table_of_an_older_release_is_given_its_indexes() {
     let aws = LocalAws::start(&Storage::Memory).await.unwrap();
     let names = TableNames::of_stack("test");

@@ -1,0 +1,120 @@
+//! Queues and who works what is in them.
+
+use super::{Complaints, is_number};
+use crate::template::{Template, resource, texts};
+
+const QUEUE: &str = "AWS::SQS::Queue";
+
+pub(super) fn partial_batches(template: &Template, complaints: &mut Complaints) {
+    for worker in template.workers() {
+        let answers = texts(&worker.mapping["FunctionResponseTypes"]);
+        let one_by_one = answers == ["ReportBatchItemFailures"];
+        let complaint = "one bad message brings its whole batch back";
+        complaints.unless(one_by_one, worker.function, complaint);
+    }
+}
+
+/// AWS asks for six times: Lambda may have taken a message, be short of workers, and try again.
+pub(super) fn visibility(template: &Template, complaints: &mut Complaints) {
+    for worker in template.workers() {
+        let timeout = template.properties(worker.function)["Timeout"].as_i64();
+        let hidden = template.properties(worker.queue)["VisibilityTimeout"].as_i64();
+        let long_enough = timeout
+            .zip(hidden)
+            .is_some_and(|(timeout, hidden)| hidden >= 6 * timeout);
+        let which = format!("{}, {}", worker.function, worker.queue);
+        let complaint = "a message is handed out while its worker may still be at it";
+        complaints.unless(long_enough, &which, complaint);
+    }
+}
+
+/// Which queue feeds which function, and that none of them can take the account's whole concurrency.
+pub(super) fn workers(template: &Template, complaints: &mut Complaints) {
+    let workers = template.workers();
+    let pairs = workers.iter().map(|worker| (worker.function, worker.queue));
+    let wanted = [
+        ("Ingest", "EventsQueue"),
+        ("Deliver", "DeliveriesQueue"),
+        ("Errors", "DeadLettersQueue"),
+    ];
+    for (function, queue) in wanted {
+        let fed = pairs.clone().any(|pair| pair == (function, queue));
+        complaints.unless(fed, function, &format!("{queue} does not feed it"));
+    }
+    for worker in workers {
+        let limit = &worker.mapping["ScalingConfig"]["MaximumConcurrency"];
+        let limited = is_number(template, limit);
+        complaints.unless(
+            limited,
+            worker.function,
+            "as many workers as there are messages",
+        );
+    }
+}
+
+/// A dead queue takes from its source and from no other; what is no dead queue takes from none.
+pub(super) fn redrive(template: &Template, complaints: &mut Complaints) {
+    let name = |queue: &str| template.properties(queue)["QueueName"].as_str();
+    let target = |queue: &str| {
+        let policy = &template.properties(queue)["RedrivePolicy"];
+        let times = policy["maxReceiveCount"].as_i64()?;
+        let arn = policy["deadLetterTargetArn"].as_str()?;
+        (times > 0).then_some(resource(arn))
+    };
+    let queues = template.resources(QUEUE);
+    for queue in &queues {
+        let sources = queues.iter().filter(|source| target(source) == Some(queue));
+        let sources: Vec<String> = sources
+            .filter_map(|source| name(source))
+            .map(|name| {
+                format!("arn:${{AWS::Partition}}:sqs:${{AWS::Region}}:${{AWS::AccountId}}:{name}")
+            })
+            .collect();
+        let policy = &template.properties(queue)["RedriveAllowPolicy"];
+        let allowed = texts(&policy["sourceQueueArns"]);
+        let as_it_is = match policy["redrivePermission"].as_str() {
+            Some("denyAll") => sources.is_empty(),
+            Some("byQueue") => !sources.is_empty() && sources == allowed,
+            _ => false,
+        };
+        complaints.unless(
+            as_it_is,
+            queue,
+            "it does not say which queues it takes from",
+        );
+    }
+    for worker in template.workers() {
+        let queue = worker.queue;
+        let is_dead = queues.iter().any(|source| target(source) == Some(queue));
+        let ends = is_dead || target(queue).is_some();
+        complaints.unless(
+            ends,
+            queue,
+            "a message that nobody can work comes until it expires",
+        );
+    }
+}
+
+/// A message that is moved to a dead queue keeps its age.
+pub(super) fn retention(template: &Template, complaints: &mut Complaints) {
+    let kept = |queue: &str| template.properties(queue)["MessageRetentionPeriod"].as_i64();
+    for queue in template.resources(QUEUE) {
+        let policy = &template.properties(queue)["RedrivePolicy"];
+        let Some(dead) = policy["deadLetterTargetArn"].as_str().map(resource) else {
+            complaints.unless(kept(queue).is_some(), queue, "it does not say for how long");
+            continue;
+        };
+        let times = kept(queue).zip(kept(dead));
+        let outlasts = times.is_some_and(|(source, dead)| source < dead);
+        let complaint = format!("{dead} does not outlast it");
+        complaints.unless(outlasts, queue, &complaint);
+    }
+}
+
+/// Messages carry payloads.
+pub(super) fn encryption(template: &Template, complaints: &mut Complaints) {
+    for queue in template.resources(QUEUE) {
+        let encrypted = template.properties(queue)["SqsManagedSseEnabled"].as_bool();
+        complaints.unless(encrypted == Some(true), queue, "not encrypted");
+    }
+}
