@@ -62,7 +62,7 @@ def test_the_operator_sends_again_what_was_given_up(
 
 
 def test_five_failures_open_the_circuit_and_a_new_target_closes_it(
-    subscribe, publish, receiver, call, tokens, until
+    subscribe, publish, receiver, call, tokens, until, queue
 ):
     hook = subscribe(EVENT, "down")
     receiver.answers["down"] = 500
@@ -77,4 +77,10 @@ def test_five_failures_open_the_circuit_and_a_new_target_closes_it(
     assert call("PUT", f"hook/subscribe/{hook}", tokens.academy, change).status == 200
     assert circuit() == "closed"
     publish(EVENT, {"id": 315})
-    until(lambda: any(delivery.payload["id"] == 315 for delivery in receiver.deliveries["up"]))
+
+    # The new one comes at once, and those that waited come after it.
+    def arrived():
+        return {delivery.payload["id"] for delivery in receiver.deliveries["up"]}
+
+    until(lambda: arrived() == {310, 311, 312, 313, 314, 315})
+    until(lambda: queue("DeliveriesQueue").count() == 0)
