@@ -1,5 +1,21 @@
-"""The stage of the story: one emulator and one deployment for all tests, which run in the order of their
-files and build on what those before them have left.
+"""The deployed system, from outside: template.yaml as it is, the four functions as they are deployed, and
+everything that an operator, a publisher, an academy and its endpoint do.
+
+There is one emulator of AWS and one deployment for all tests, which run in the order of their files and build
+on what those before them have left. To learn what is deployed, read them in this order:
+
+- `test_1_deliveries`: the operator lets people in, an academy subscribes, the platform publishes over HTTP and
+  over the event bus, and it arrives.
+- `test_2_failures`: an endpoint that fails: attempts, an error, the circuit, and sending again.
+- `test_3_workers`: a message that nobody can read, and workers that die: what the queues and the event source
+  mappings do about them.
+- `test_4_rights`: each function may do what it does, and little else.
+- `test_5_logs`: what the logs say of all that: metrics, and one delivery followed by its id.
+
+`stack` deploys, and says in `for_the_emulator` what of the expanded template it has to change for the emulator;
+`emulator` is its process; `recorder` listens to the functions' calls of AWS; `receiver` is the academy's endpoint.
+
+Run it with `make e2e-stack`. By hand, once that has built everything: `.venv/e2e/bin/python -m pytest e2e -k http`.
 """
 
 import collections
