@@ -7,6 +7,7 @@ SHELL := bash
 
 VENV := .venv
 E2E_VENV := $(VENV)/e2e
+COMMAND := target/debug/academy-hooks
 CHECKOV_VENV := $(VENV)/checkov
 # In front of the rest: cargo-lambda finds its linker, zig, through the first python3.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -29,9 +30,20 @@ test: ## Run every test
 	cargo test --workspace
 
 .PHONY: e2e
-e2e: $(VENV)/.e2e-tools ## Run what holds a running API to its own description (about two minutes)
+e2e: e2e-api e2e-stack ## Test from outside: the API against its description, the template deployed (ten minutes)
+
+.PHONY: e2e-api
+e2e-api: $(VENV)/.e2e-tools command ## Hold a running API to its own description (two minutes)
+	PATH="$(CURDIR)/$(E2E_VENV)/bin:$$PATH" python3 e2e/api.py $(COMMAND)
+
+.PHONY: e2e-stack
+e2e-stack: $(VENV)/.e2e-tools command ## Deploy template.yaml to an emulator of AWS and use it (seven minutes; x86_64 Linux)
+	$(MAKE) build ARCHITECTURE=x86_64
+	$(E2E_VENV)/bin/python -m pytest e2e
+
+.PHONY: command
+command:
 	cargo build --locked -p academy-hooks
-	PATH="$(CURDIR)/$(E2E_VENV)/bin:$$PATH" python3 scripts/e2e_api.py target/debug/academy-hooks
 
 .PHONY: bench
 bench: ## Measure what one endpoint that hangs costs the others (about two minutes)
@@ -91,7 +103,7 @@ $(VENV)/.python-tools: scripts/requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
-$(VENV)/.e2e-tools: scripts/requirements-e2e.txt
+$(VENV)/.e2e-tools: e2e/requirements.txt
 	python3 -m venv $(E2E_VENV)
 	$(E2E_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@

@@ -1,7 +1,7 @@
 """Runs schemathesis against `academy-hooks serve`: every operation of the API's own description, with what
 it allows and what it does not. A server error, or an answer that the description does not have, fails.
 
-usage: e2e_api.py SERVER [schemathesis options]
+usage: api.py SERVER [schemathesis options]
 """
 
 import contextlib

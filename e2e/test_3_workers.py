@@ -1,0 +1,112 @@
+"""What happens to a batch when one message in it is bad, and when its worker dies: the queues and the event
+source mappings, as the template has set them up.
+
+This is the second door of the dead-letter queue: the redrive policy, after the fifth time in vain.
+"""
+
+import collections
+import json
+
+import pytest
+
+EVENT = "cohort_user.added"
+# How long a message is away after it was handed out in vain. The template's minutes are for real workers.
+AWAY_S = 3
+TIMES = 5
+
+
+@pytest.fixture(autouse=True)
+def quick_queues(queue):
+    """The deployed queues as the template has them, first looked at and then made quick: this is no rewrite
+    of the template, but what an operator could do to queues that stand."""
+    deployed = {"DeliveriesQueue": "540", "DeadLettersQueue": "180", "EventsQueue": "174"}
+    for name, timeout in deployed.items():
+        assert queue(name).attributes()["VisibilityTimeout"] == timeout
+    redrive = json.loads(queue("DeliveriesQueue").attributes()["RedrivePolicy"])
+    assert int(redrive["maxReceiveCount"]) == TIMES
+    for name in deployed:
+        queue(name).comes_again_after(AWAY_S)
+    yield
+    for name, timeout in deployed.items():
+        queue(name).comes_again_after(int(timeout))
+
+
+def test_one_bad_message_does_not_hold_up_its_batch_and_ends_as_a_dead_letter(
+    subscribe, publish, receiver, until, queue, held, stack, academy_hooks
+):
+    deliveries, dead_letters = queue("DeliveriesQueue"), queue("DeadLettersQueue")
+    subscribe(EVENT, "beside-poison")
+    with held("DeliverDeliveries"):
+        publish(EVENT, {"id": 401})
+        deliveries.send("this is no job")
+        publish(EVENT, {"id": 402})
+        assert deliveries.count() == 3
+
+    # The worker names the one message; the others are done.
+    until(lambda: "1 partial failure" in stack.mapping("DeliverDeliveries")["LastProcessingResult"])
+    until(lambda: deliveries.count() == 1)
+    assert sorted(delivery.payload["id"] for delivery in receiver.deliveries["beside-poison"]) == [401, 402]
+
+    # Nobody can read it, neither `deliver` nor `errors`: it stays, for an operator to look at.
+    until(lambda: deliveries.count() == 0, 2 * TIMES * AWAY_S)
+    assert dead_letters.count() == 1
+    until(lambda: "1 partial failure" in stack.mapping("ErrorsDeadLetters")["LastProcessingResult"])
+    with held("ErrorsDeadLetters"):
+        until(lambda: "this is no job" in academy_hooks("dlq", "peek", "--payload"))
+        assert len(receiver.deliveries["beside-poison"]) == 2
+        dead_letters.empty()
+
+
+def test_a_worker_that_is_killed_in_the_middle_of_a_batch_loses_nothing(
+    subscribe, publish, receiver, until, queue, held, kill_deliver, call, tokens
+):
+    hook = subscribe(EVENT, "killer")
+    killed = []
+
+    def kill_once():
+        if not killed:
+            killed.append(True)
+            kill_deliver()
+        return 204
+
+    receiver.answers["killer"] = kill_once
+    with held("DeliverDeliveries"):
+        for number in range(4):
+            publish(EVENT, {"id": 410 + number})
+
+    until(lambda: queue("DeliveriesQueue").count() == 0)
+    assert killed
+    came = collections.Counter(receiver.ids("killer"))
+    assert {delivery.payload["id"] for delivery in receiver.deliveries["killer"]} == {410, 411, 412, 413}
+    # What had come before the worker died has come again, under the same id.
+    assert len(came) == 4
+    assert max(came.values()) == 2
+    # And is counted once: the worker that made the first call has not lived to count it.
+    assert call("GET", f"hook/subscribe/{hook}", tokens.academy).body["total_calls"] == 4
+
+
+def test_a_delivery_that_kills_every_worker_becomes_an_error_that_can_be_repaired(
+    subscribe, publish, receiver, until, queue, kill_deliver, call, tokens
+):
+    subscribe(EVENT, "deadly")
+
+    def kill():
+        kill_deliver()
+        return 204
+
+    receiver.answers["deadly"] = kill
+    publish(EVENT, {"id": 420})
+
+    def errors():
+        return call("GET", "hook/error?envelope=false", tokens.academy).body
+
+    (error,) = until(errors, 3 * TIMES * AWAY_S)
+    assert error["message"] == "The delivery was interrupted again and again."
+    first, *others = receiver.ids("deadly")
+    assert others == [first] * (TIMES - 1)
+    until(lambda: queue("DeadLettersQueue").count() == 0)
+
+    receiver.answers["deadly"] = 204
+    assert call("POST", f"hook/error/{error['id']}/redeliver", tokens.academy).body["redelivered"] == 1
+    until(lambda: receiver.ids("deadly") == [first] * (TIMES + 1))
+    assert call("DELETE", f"hook/error/{error['id']}", tokens.academy).status == 200
