@@ -31,9 +31,14 @@ e2e: $(VENV)/.e2e-tools ## Run what holds a running API to its own description (
 	PATH="$(CURDIR)/$(E2E_VENV)/bin:$$PATH" python3 scripts/e2e_api.py target/debug/academy-hooks
 
 .PHONY: bench
-bench: ## Measure what one endpoint that hangs costs the others (about two minutes)
+bench: bench-build ## Measure everything and write docs/PERFORMANCE.md (a quarter of an hour; nothing else should run)
+	cargo run --release --locked -p bench
+
+# The functions apart from the rest, as they are built for Lambda: features are not shared with the command's.
+.PHONY: bench-build
+bench-build: ## Build what `make bench` measures, in release
+	cargo build --release --locked $(addprefix -p ,$(FUNCTIONS))
 	cargo build --release --locked -p academy-hooks -p bench
-	cargo run --release --locked -p bench --bin fairness
 
 .PHONY: check
 check: check-format check-lints check-docs check-template check-openapi check-dependencies ## Everything that must hold beside the tests
