@@ -40,6 +40,11 @@ bench-build: ## Build what `make bench` measures, in release
 	cargo build --release --locked $(addprefix -p ,$(FUNCTIONS))
 	cargo build --release --locked -p academy-hooks -p bench
 
+.PHONY: bench-check
+bench-check: ## Compare counts of instructions (by valgrind, if it is there) and of requests with those recorded
+	cargo build --profile bench-check --locked -p ingest -p deliver
+	cargo run --profile bench-check --locked -p bench -- --check
+
 .PHONY: check
 check: check-format check-lints check-docs check-template check-openapi check-dependencies ## Everything that must hold beside the tests
 

@@ -84,9 +84,10 @@ pub(crate) struct Table {
 
 impl Table {
     /// An empty one with these columns.
-    pub(crate) fn new<const N: usize>(columns: [&str; N]) -> Self {
+    pub(crate) fn new<'a>(columns: impl IntoIterator<Item = &'a str>) -> Self {
+        let columns = columns.into_iter().map(str::to_owned);
         Self {
-            rows: vec![columns.map(str::to_owned).to_vec()],
+            rows: vec![columns.collect()],
         }
     }
 

@@ -5,7 +5,9 @@
 
 #![expect(clippy::print_stdout, reason = "a bench shows its figures")]
 
+mod bill;
 mod figures;
+mod guard;
 mod lambda;
 mod load;
 mod machine;
@@ -19,14 +21,10 @@ mod starts;
 use std::time::Instant;
 
 use anyhow::Result;
+use bench::payload::PAYLOAD_BYTES;
 use clap::{Parser, ValueEnum, builder::PossibleValue};
 
-use crate::{
-    figures::{Table, counted},
-    load::PAYLOAD_BYTES,
-    machine::Machine,
-    report::Report,
-};
+use crate::{figures::counted, machine::Machine, report::Report};
 
 /// How much of everything there is.
 #[derive(Clone, Copy, Debug)]
@@ -65,11 +63,13 @@ enum Scenario {
     Handler,
     /// Start, memory and size of each function.
     Starts,
+    /// What AWS would charge.
+    Bill,
 }
 
 impl Scenario {
-    async fn run(self, scale: &Scale) -> Result<Table> {
-        match self {
+    async fn run(self, scale: &Scale) -> Result<String> {
+        let table = match self {
             Self::S1 => scenarios::throughput(scale).await,
             Self::S2 => scenarios::fan_out(scale).await,
             Self::S3 => scenarios::neighbour(scale).await,
@@ -77,7 +77,9 @@ impl Scenario {
             Self::S5 => scenarios::growth(scale).await,
             Self::Handler => scenarios::handler(scale).await,
             Self::Starts => starts::starts(scale).await,
-        }
+            Self::Bill => return bill::bill(scale).await,
+        };
+        Ok(table?.to_string())
     }
 }
 
@@ -90,13 +92,41 @@ struct Args {
     /// A tenth of everything, once: whether it runs, not how fast.
     #[arg(long)]
     quick: bool,
+    /// Compare counts of instructions and requests with those recorded, and fail if there are more.
+    #[arg(long, exclusive = true)]
+    check: bool,
+    /// Record these counts.
+    #[arg(long, exclusive = true)]
+    record: bool,
+    /// Do a pure part so often.
+    #[arg(long = "do", hide = true, exclusive = true, num_args = 2)]
+    part: Option<Vec<String>>,
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
     // An error says that this process has a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let args = Args::parse();
+    if let Some([name, times]) = args.part.as_deref() {
+        // Before there are threads, whose instructions would be counted.
+        return guard::do_part(name, times.parse()?);
+    }
+    let runtime = tokio::runtime::Runtime::new()?;
+    if args.check || args.record {
+        let said = runtime.block_on(async {
+            if args.check {
+                guard::check().await
+            } else {
+                guard::record().await
+            }
+        })?;
+        println!("{said}");
+        return Ok(());
+    }
+    runtime.block_on(measure(&args))
+}
+
+async fn measure(args: &Args) -> Result<()> {
     let scale = if args.quick {
         Scale {
             divisor: 10,

@@ -16,9 +16,7 @@ pub(crate) struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.end();
     }
 }
 
@@ -29,6 +27,13 @@ impl From<Child> for Process {
 }
 
 impl Process {
+    /// Ends it.
+    pub(crate) fn end(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+
     fn file(&self, name: &str) -> Result<String> {
         let path = format!("/proc/{}/{name}", self.0.id());
         std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))

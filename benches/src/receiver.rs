@@ -13,10 +13,16 @@ use std::{
 };
 
 use anyhow::Result;
-use axum::{Router, body::Bytes, http::Uri, serve::ListenerExt};
+use axum::{
+    Router,
+    body::Bytes,
+    http::{StatusCode, Uri},
+    serve::ListenerExt,
+};
+use bench::payload::number_of;
 use tokio::{net::TcpListener, sync::Notify};
 
-use crate::{lambda::Traffic, load::number_of};
+use crate::lambda::Traffic;
 
 /// When each delivery arrived for the first time.
 #[derive(Debug)]
@@ -106,6 +112,20 @@ impl Endpoint {
     pub(crate) async fn watched(traffic: &Traffic) -> Result<Self> {
         let traffic = traffic.clone();
         Self::start(Router::new().fallback(async move |_: Bytes| drop(traffic.begin()))).await
+    }
+
+    /// One that answers after this time, and with 500 to so many in a hundred events: never twice in a row
+    /// to a hook that gets every tenth of them, so that its circuit stays closed.
+    pub(crate) async fn failing(in_hundred: usize, time: Duration) -> Result<Self> {
+        Self::start(Router::new().fallback(async move |body: Bytes| {
+            tokio::time::sleep(time).await;
+            // 37 and 100 have no common divisor: of any hundred events in a row each has its own rest.
+            match number_of(&body) {
+                Some(event) if 37 * event % 100 < in_hundred => StatusCode::INTERNAL_SERVER_ERROR,
+                _ => StatusCode::OK,
+            }
+        }))
+        .await
     }
 
     async fn start(router: Router) -> Result<Self> {

@@ -8,10 +8,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use bench::payload::EVENT;
 use serde_json::{Value, json};
 
 use crate::{
-    load::{ACADEMY, EVENT, PUBLISHER_TOKEN},
+    load::{ACADEMY, PUBLISHER_TOKEN},
     process::Process,
 };
 

@@ -70,7 +70,7 @@ pub(crate) async fn starts(scale: &Scale) -> Result<Table> {
                 answered.answer
             );
             if invocation + TIMES >= INVOCATIONS {
-                let waited = traffic.waited() - waited;
+                let waited = traffic.waited().saturating_sub(waited);
                 beyond.push(answered.took.saturating_sub(waited).as_secs_f64() * 1e3);
                 in_all.push(answered.took.as_secs_f64() * 1e3);
             }

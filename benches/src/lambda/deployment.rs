@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use bench::payload::{EVENT, payload};
 use emulator::{LocalAws, Storage};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -16,7 +17,7 @@ use shared::{
 use uuid::Uuid;
 
 use super::{proxy::proxy, traffic::Traffic};
-use crate::load::{ACADEMY, ACADEMY_TOKEN, EVENT, PUBLISHER_TOKEN, payload};
+use crate::load::{ACADEMY, ACADEMY_TOKEN, PUBLISHER_TOKEN};
 
 /// Who publishes.
 const PUBLISHER: &str = "platform";
@@ -37,16 +38,26 @@ impl Services {
         }
     }
 
-    /// The embedded ones, through proxies that count.
-    pub(crate) async fn watched(deployment: &Deployment, traffic: &Traffic) -> Result<Self> {
+    /// The embedded ones, through proxies that count, and make each answer take so much longer.
+    pub(crate) async fn slow(
+        deployment: &Deployment,
+        traffic: &Traffic,
+        dynamodb: Duration,
+        sqs: Duration,
+    ) -> Result<Self> {
         let Self {
             dynamodb_url,
             sqs_url,
         } = Self::of(deployment);
         Ok(Self {
-            dynamodb_url: proxy(&dynamodb_url, traffic, Duration::ZERO).await?,
-            sqs_url: proxy(&sqs_url, traffic, Duration::ZERO).await?,
+            dynamodb_url: proxy(&dynamodb_url, traffic, dynamodb).await?,
+            sqs_url: proxy(&sqs_url, traffic, sqs).await?,
         })
+    }
+
+    /// The embedded ones, through proxies that count.
+    pub(crate) async fn watched(deployment: &Deployment, traffic: &Traffic) -> Result<Self> {
+        Self::slow(deployment, traffic, Duration::ZERO, Duration::ZERO).await
     }
 }
 

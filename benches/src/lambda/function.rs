@@ -40,6 +40,15 @@ pub(crate) struct Function {
     events: UnboundedSender<String>,
     moments: UnboundedReceiver<Moment>,
     runtime_api: JoinHandle<()>,
+    output: Option<thread::JoinHandle<Log>>,
+}
+
+/// How much a function has logged.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Log {
+    pub(crate) lines: usize,
+    /// Without the ends of lines.
+    pub(crate) bytes: usize,
 }
 
 impl Drop for Function {
@@ -90,7 +99,13 @@ impl Function {
         let mut child = command.spawn()?;
         let output = child.stdout.take().context("it has no output")?;
         // Its output has to be read to the end, or it would stop at a full pipe.
-        thread::spawn(move || BufReader::new(output).lines().for_each(drop));
+        let output = thread::spawn(move || {
+            let lines = BufReader::new(output).lines().map_while(Result::ok);
+            lines.fold(Log::default(), |log, line| Log {
+                lines: log.lines + 1,
+                bytes: log.bytes + line.len(),
+            })
+        });
         let process = Process::from(child);
         let Moment::Ready(ready) = next(&mut moments).await? else {
             bail!("{name} does something else than to ask for work");
@@ -101,7 +116,15 @@ impl Function {
             events,
             moments,
             runtime_api,
+            output: Some(output),
         })
+    }
+
+    /// Ends it, and says how much it has logged.
+    pub(crate) fn end(mut self) -> Log {
+        self.process.end();
+        let log = self.output.take().map(thread::JoinHandle::join);
+        log.and_then(Result::ok).unwrap_or_default()
     }
 
     /// Has the function work an event, and waits until it asks for more.

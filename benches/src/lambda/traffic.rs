@@ -39,19 +39,24 @@ impl Charged {
     pub(crate) fn request(&mut self, operation: &str) {
         *self.requests.entry(operation.to_owned()).or_default() += 1.0;
     }
+
+    /// Adds so many of another.
+    pub(crate) fn add(&mut self, other: &Self, count: f64) {
+        for (operation, requests) in &other.requests {
+            *self.requests.entry(operation.clone()).or_default() += count * requests;
+        }
+        self.read_units += count * other.read_units;
+        self.write_units += count * other.write_units;
+        self.queue_units += count * other.queue_units;
+    }
 }
 
 impl Sub for Charged {
     type Output = Self;
 
     fn sub(mut self, before: Self) -> Self {
-        for (operation, count) in before.requests {
-            *self.requests.entry(operation).or_default() -= count;
-        }
+        self.add(&before, -1.0);
         self.requests.retain(|_, count| *count > 0.0);
-        self.read_units -= before.read_units;
-        self.write_units -= before.write_units;
-        self.queue_units -= before.queue_units;
         self
     }
 }

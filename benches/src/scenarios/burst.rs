@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use bench::payload::payload;
 use reqwest::Client;
 use tokio::task::JoinSet;
 
@@ -17,7 +18,7 @@ use super::PATIENCE;
 use crate::{
     Scale,
     figures::{Table, Times, median, number, shown},
-    load::{Publisher, payload},
+    load::Publisher,
     receiver::{Arrivals, Endpoint},
     serve::{Hook, Serve},
 };

@@ -1,12 +1,13 @@
 //! S5: what an event costs with more hooks in the table, and with more that it is for.
 
 use anyhow::Result;
+use bench::payload::EVENT;
 
 use super::burst::{Burst, Run, run};
 use crate::{
     Scale,
     figures::{Table, counted, median, number, shown},
-    load::{ACADEMY, EVENT},
+    load::ACADEMY,
     serve::Hook,
 };
 
