@@ -39,6 +39,7 @@ bench: bench-build ## Measure everything and write docs/PERFORMANCE.md (a quarte
 bench-build: ## Build what `make bench` measures, in release
 	cargo build --release --locked $(addprefix -p ,$(FUNCTIONS))
 	cargo build --release --locked -p academy-hooks -p bench
+	cargo bench --locked -p bench --bench pure --no-run
 
 .PHONY: bench-check
 bench-check: ## Compare counts of instructions (by valgrind, if it is there) and of requests with those recorded

@@ -17,6 +17,7 @@ mod report;
 mod scenarios;
 mod serve;
 mod starts;
+mod timed;
 
 use std::time::Instant;
 
@@ -61,6 +62,8 @@ enum Scenario {
     S5,
     /// The deliver handler alone, in full batches.
     Handler,
+    /// The pure parts of the hot paths, timed by criterion.
+    Pure,
     /// Start, memory and size of each function.
     Starts,
     /// What AWS would charge.
@@ -76,6 +79,7 @@ impl Scenario {
             Self::S4 => scenarios::steady(scale).await,
             Self::S5 => scenarios::growth(scale).await,
             Self::Handler => scenarios::handler(scale).await,
+            Self::Pure => timed::timed(),
             Self::Starts => starts::starts(scale).await,
             Self::Bill => return bill::bill(scale).await,
         };
