@@ -66,7 +66,22 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::*;
+    use crate::Scenario;
+
+    #[test]
+    fn the_template_has_a_place_for_each_scenario() {
+        let mut report = Report::of(&Machine::read().unwrap());
+        for scenario in Scenario::value_variants() {
+            report.put(scenario.to_possible_value().unwrap().get_name(), &"");
+        }
+        for place in ["payload", "minutes"] {
+            report.put(place, &"");
+        }
+        report.fill(TEMPLATE).unwrap();
+    }
 
     #[test]
     fn every_place_is_filled_and_every_text_has_its_place() {

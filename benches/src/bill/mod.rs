@@ -167,8 +167,8 @@ pub(crate) async fn bill(scale: &Scale) -> Result<String> {
     let mut text = String::new();
     writeln!(
         text,
-        "Events of many academies at once, so that no two messages of a batch are for the same hook; and of one \
-         academy alone, whose hooks all messages of a batch are for:\n\n{totals}"
+        "Events of many academies at once, each list of one of them, so that no two messages of a batch are for \
+         the same hook; and of one academy alone, whose hooks all messages of a batch are for:\n\n{totals}"
     )?;
     writeln!(text, "Many academies, none fails:\n\n{parts}")?;
     writeln!(

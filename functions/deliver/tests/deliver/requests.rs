@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use shared::model::Hook;
+use wiremock::MockServer;
 
 use super::{
     bench::{Bench, job},
@@ -11,16 +12,16 @@ use super::{
 };
 
 /// So many hooks whose endpoint answers with this status, and whose samples have been kept this hour.
-async fn hooks(count: usize, status: u16, schedule: &str) -> (Bench, Vec<Hook>) {
-    let server = Box::leak(Box::new(answering(status).await));
-    let bench = Bench::new(&[*server.address()], schedule).await;
+async fn hooks(count: usize, status: u16) -> (MockServer, Bench, Vec<Hook>) {
+    let server = answering(status).await;
+    let bench = Bench::new(&[*server.address()], "5s").await;
     let mut hooks = Vec::new();
     for _ in 0..count {
         hooks.push(bench.hook(&server.uri()).await);
     }
     bench.work(hooks.iter().map(job)).await;
     bench.spy.forget();
-    (bench, hooks)
+    (server, bench, hooks)
 }
 
 fn counts<const N: usize>(wanted: [(&str, usize); N]) -> BTreeMap<String, usize> {
@@ -31,7 +32,7 @@ fn counts<const N: usize>(wanted: [(&str, usize); N]) -> BTreeMap<String, usize>
 
 #[tokio::test]
 async fn a_batch_is_two_reads_and_one_write_for_each_hook() {
-    let (bench, hooks) = hooks(10, 200, "5s").await;
+    let (_server, bench, hooks) = hooks(10, 200).await;
     assert!(bench.work(hooks.iter().map(job)).await.is_empty());
     let wanted = counts([("BatchGetItem", 2), ("UpdateItem", 10)]);
     assert_eq!(bench.spy.counts(), wanted);
@@ -39,7 +40,7 @@ async fn a_batch_is_two_reads_and_one_write_for_each_hook() {
 
 #[tokio::test]
 async fn of_ten_deliveries_to_one_hook_each_costs_less_than_a_request() {
-    let (bench, hooks) = hooks(1, 200, "5s").await;
+    let (_server, bench, hooks) = hooks(1, 200).await;
     let jobs = (0..10).map(|_| job(&hooks[0]));
     assert!(bench.work(jobs).await.is_empty());
     let wanted = counts([("BatchGetItem", 2), ("UpdateItem", 1)]);
@@ -48,7 +49,7 @@ async fn of_ten_deliveries_to_one_hook_each_costs_less_than_a_request() {
 
 #[tokio::test]
 async fn a_failure_is_one_message_more() {
-    let (bench, hooks) = hooks(1, 500, "5s").await;
+    let (_server, bench, hooks) = hooks(1, 500).await;
     assert!(bench.work(hooks.iter().map(job)).await.is_empty());
     let wanted = counts([
         ("BatchGetItem", 2),
