@@ -46,9 +46,20 @@ command:
 	cargo build --locked -p academy-hooks
 
 .PHONY: bench
-bench: ## Measure what one endpoint that hangs costs the others (about two minutes)
+bench: bench-build ## Measure everything and write docs/PERFORMANCE.md (a quarter of an hour; nothing else should run)
+	cargo run --release --locked -p bench
+
+# The functions apart from the rest, as they are built for Lambda: features are not shared with the command's.
+.PHONY: bench-build
+bench-build: ## Build what `make bench` measures, in release
+	cargo build --release --locked $(addprefix -p ,$(FUNCTIONS))
 	cargo build --release --locked -p academy-hooks -p bench
-	cargo run --release --locked -p bench --bin fairness
+	cargo bench --locked -p bench --bench pure --no-run
+
+.PHONY: bench-check
+bench-check: ## Compare counts of instructions (by valgrind, if it is there) and of requests with those recorded
+	cargo build --profile bench-check --locked -p ingest -p deliver
+	cargo run --profile bench-check --locked -p bench -- --check
 
 .PHONY: check
 check: check-format check-lints check-docs check-template check-openapi check-dependencies ## Everything that must hold beside the tests

@@ -1,7 +1,7 @@
 //! What the tests of the HTTP functions share; no function depends on it.
 //!
 //! A [`World`] is a deployment's tables in memory with a few people in them, an [`Api`] a function's
-//! router as one of these people calls it. What goes wrong in here fails the test that asked for it.
+//! router as one of these people calls it. A [`Spy`] knows what the SDKs have sent. What goes wrong in here fails the test that asked for it.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,6 +9,8 @@
     clippy::must_use_candidate,
     reason = "what fails in here fails the test that called it"
 )]
+
+mod spy;
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use axum::{
@@ -26,6 +28,8 @@ use shared::{
     store::{StoredToken, Stores, TableNames, TokenDigest, create_tables},
 };
 use tower::ServiceExt;
+
+pub use spy::Spy;
 
 /// An academy, number 1, and the user who acts for it.
 pub const DOWNTOWN: &str = "downtown-campus";

@@ -16,9 +16,8 @@ use shared::{
     queue::Queue,
     store::{Stores, TableNames, create_tables},
 };
+use testing::Spy;
 use uuid::Uuid;
-
-use super::spy::Spy;
 
 /// The academy that owns the hooks unless a test says otherwise.
 pub(crate) const ACADEMY: &str = "downtown-campus";
@@ -57,14 +56,7 @@ impl Bench {
         let deliveries = queue(&aws, "deliveries", &attributes).await;
 
         let spy = Spy::default();
-        let config = aws
-            .dynamodb()
-            .config()
-            .to_builder()
-            .interceptor(spy.clone());
-        let dynamodb = aws_sdk_dynamodb::Client::from_conf(config.build());
-        let config = aws.sqs().config().to_builder().interceptor(spy.clone());
-        let sqs = aws_sdk_sqs::Client::from_conf(config.build());
+        let (dynamodb, sqs) = (spy.dynamodb(&aws), spy.sqs(&aws));
         let deliver = Deliver {
             stores: Stores::new(&dynamodb, &names),
             deliveries: Queue::new(sqs.clone(), deliveries.clone()),

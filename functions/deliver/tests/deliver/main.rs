@@ -22,7 +22,7 @@ mod lambda;
 mod metrics;
 mod polling;
 mod receiver;
+mod requests;
 mod retries;
 mod samples;
 mod signatures;
-mod spy;

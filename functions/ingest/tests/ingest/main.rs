@@ -10,6 +10,7 @@ mod bus;
 mod changes;
 mod events;
 mod function;
+mod requests;
 
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use ingest::Ingest;

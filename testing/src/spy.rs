@@ -1,8 +1,11 @@
 //! What the SDKs send: each request's operation and body, in order; and how many items were put.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use aws_sdk_dynamodb::operation::put_item::PutItemOutput;
@@ -15,36 +18,63 @@ use aws_sdk_sqs::{
     },
     error::BoxError,
 };
+use emulator::LocalAws;
 use serde_json::Value;
 
-/// Records the requests of the clients that it is given to.
+/// Records the requests of its clients.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Spy {
+pub struct Spy {
     sent: Arc<Mutex<Vec<(String, Value)>>>,
     put: Arc<AtomicUsize>,
 }
 
 impl Spy {
+    /// A client of the tables whose requests it records.
+    pub fn dynamodb(&self, aws: &LocalAws) -> aws_sdk_dynamodb::Client {
+        let config = aws.dynamodb().config().to_builder();
+        aws_sdk_dynamodb::Client::from_conf(config.interceptor(self.clone()).build())
+    }
+
+    /// A client of the queues whose requests it records.
+    pub fn sqs(&self, aws: &LocalAws) -> aws_sdk_sqs::Client {
+        let config = aws.sqs().config().to_builder();
+        aws_sdk_sqs::Client::from_conf(config.interceptor(self.clone()).build())
+    }
+
+    /// How many requests there were for each operation.
+    pub fn counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for operation in self.operations() {
+            *counts.entry(operation).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Forgets the requests so far.
+    pub fn forget(&self) {
+        self.sent.lock().unwrap().clear();
+    }
+
     /// The bodies of the requests for an operation, oldest first.
-    pub(crate) fn requests(&self, operation: &str) -> Vec<Value> {
+    pub fn requests(&self, operation: &str) -> Vec<Value> {
         let requests = self.sent.lock().unwrap();
         let of_it = requests.iter().filter(|(name, _)| name == operation);
         of_it.map(|(_, body)| body.clone()).collect()
     }
 
     /// The operations of all requests, oldest first.
-    pub(crate) fn operations(&self) -> Vec<String> {
+    pub fn operations(&self) -> Vec<String> {
         let requests = self.sent.lock().unwrap();
         requests.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// How many items have been put: a condition may have kept others from it.
-    pub(crate) fn put(&self) -> usize {
+    pub fn put(&self) -> usize {
         self.put.load(Ordering::Relaxed)
     }
 
     /// The delays, in seconds, of all messages sent so far.
-    pub(crate) fn delays(&self) -> Vec<u64> {
+    pub fn delays(&self) -> Vec<u64> {
         let batches = self.requests("SendMessageBatch");
         let entries = batches
             .iter()

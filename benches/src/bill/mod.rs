@@ -1,0 +1,299 @@
+//! What AWS would charge for a million deliveries.
+
+mod counts;
+mod prices;
+
+use std::{collections::HashMap, fmt::Write};
+
+use anyhow::Result;
+use shared::metrics::{Count, Measure};
+
+use counts::{BATCH, Batches, Publishing, Work, deliver, ingest};
+use prices::Price;
+
+use crate::{
+    Scale,
+    figures::{Table, number, shown},
+    lambda::Charged,
+};
+
+/// The deliveries that are paid for.
+const MILLION: f64 = 1e6;
+
+const SINGLE: Publishing = Publishing {
+    per_request: 1,
+    ids: false,
+};
+
+const LIST: Publishing = Publishing {
+    per_request: 100,
+    ids: false,
+};
+
+const LIST_WITH_IDS: Publishing = Publishing {
+    per_request: 100,
+    ids: true,
+};
+
+const FAN_OUTS: [usize; 3] = [1, 5, 100];
+
+/// How many attempts in a hundred fail.
+const FAILING: [usize; 3] = [0, 1, 10];
+
+/// The part of the invocations that X-Ray records by its own rule.
+const SAMPLED: f64 = 0.05;
+
+/// What a million of some work costs, by what it is paid for.
+struct Dollars([(&'static str, f64); 7]);
+
+impl Dollars {
+    fn of(work: &Work) -> Self {
+        let cost = |price: &Price, count: f64| MILLION * price.dollars * count;
+        let charged = &work.charged;
+        let lambda =
+            cost(&prices::LAMBDA_REQUEST, work.invocations) + cost(&prices::LAMBDA_GB_S, work.gb_s);
+        Self([
+            (
+                "API Gateway",
+                cost(&prices::GATEWAY_REQUEST, work.gateway_requests),
+            ),
+            ("Lambda", lambda),
+            ("SQS", cost(&prices::QUEUE_REQUEST, charged.queue_units)),
+            (
+                "DynamoDB reads",
+                cost(&prices::READ_UNIT, charged.read_units),
+            ),
+            (
+                "DynamoDB writes",
+                cost(&prices::WRITE_UNIT, charged.write_units),
+            ),
+            ("logs", cost(&prices::LOG_BYTE, work.log_bytes)),
+            ("X-Ray", cost(&prices::TRACE, SAMPLED * work.invocations)),
+        ])
+    }
+
+    fn sum(&self) -> f64 {
+        self.0.iter().map(|(_, dollars)| dollars).sum()
+    }
+}
+
+/// A delivery with its part of its event, and with the attempts that it takes if so many in a hundred fail.
+fn delivery(event: &Work, fan_out: usize, attempt: &Work, failing: usize) -> Work {
+    let mut work = event.times(1.0 / number(fan_out));
+    work.add(attempt, 1.0 / (1.0 - number(failing) / 100.0));
+    work
+}
+
+fn name(publishing: Publishing) -> &'static str {
+    match (publishing.per_request, publishing.ids) {
+        (1, _) => "single",
+        (_, false) => "lists of 100",
+        (_, true) => "lists of 100, with ids",
+    }
+}
+
+/// What an attempt comes to in batches of each kind that was asked for, each counted once.
+struct Attempts {
+    count: usize,
+    known: HashMap<Batches, Work>,
+}
+
+impl Attempts {
+    async fn of(&mut self, batches: Batches) -> Result<Work> {
+        if let Some(known) = self.known.get(&batches) {
+            return Ok(known.clone());
+        }
+        let work = deliver(batches, self.count).await?;
+        self.known.insert(batches, work.clone());
+        Ok(work)
+    }
+}
+
+/// Counts, and writes what comes of it.
+pub(crate) async fn bill(scale: &Scale) -> Result<String> {
+    let mut attempts = Attempts {
+        count: scale.of(50),
+        known: HashMap::new(),
+    };
+    let [many, one] = ["many academies", "one academy"];
+    let mut totals = Table::new([
+        "published",
+        "hooks per event",
+        &format!("{many}, none fails"),
+        "1 % fail",
+        "10 % fail",
+        &format!("{one}, none fails"),
+        "1 % fail",
+        "10 % fail",
+    ]);
+    let mut parts = parts_table();
+    let mut alone = parts_table();
+    for publishing in [SINGLE, LIST, LIST_WITH_IDS] {
+        for fan_out in FAN_OUTS {
+            let requests = scale.of(if publishing.per_request == 1 { 200 } else { 10 });
+            let event = ingest(fan_out, publishing, requests).await?;
+            let names = [name(publishing).to_owned(), fan_out.to_string()];
+            let mut sums = Vec::new();
+            for (academies, hooks) in [(many, BATCH), (one, fan_out.min(BATCH))] {
+                for failing in FAILING {
+                    let messages = BATCH;
+                    let batches = Batches {
+                        messages,
+                        hooks,
+                        failing,
+                    };
+                    let attempt = attempts.of(batches).await?;
+                    let dollars = Dollars::of(&delivery(&event, fan_out, &attempt, failing));
+                    sums.push(shown(dollars.sum()));
+                    if academies == many && failing == 0 {
+                        parts.row(names.clone().into_iter().chain(cells(&dollars)));
+                    }
+                }
+            }
+            totals.row(names.clone().into_iter().chain(sums));
+            if publishing == SINGLE {
+                let brought = fan_out.min(BATCH);
+                let batches = Batches {
+                    messages: brought,
+                    hooks: brought,
+                    failing: 0,
+                };
+                let attempt = attempts.of(batches).await?;
+                let dollars = Dollars::of(&delivery(&event, fan_out, &attempt, 0));
+                alone.row(names.into_iter().chain(cells(&dollars)));
+            }
+        }
+    }
+    let mut text = String::new();
+    writeln!(
+        text,
+        "Events of many academies at once, each list of one of them, so that no two messages of a batch are for \
+         the same hook; and of one academy alone, whose hooks all messages of a batch are for:\n\n{totals}"
+    )?;
+    writeln!(text, "Many academies, none fails:\n\n{parts}")?;
+    writeln!(
+        text,
+        "At a low rate, when a batch is what one event brings and no more:\n\n{alone}"
+    )?;
+    writeln!(text, "{}\n{}", assumptions()?, price_list())?;
+    writeln!(text, "What is counted:\n\n{}", requests_table().await?)?;
+    Ok(text)
+}
+
+/// What an event and an attempt are charged for, by case.
+pub(crate) async fn requests() -> Result<Vec<(&'static str, Charged)>> {
+    const REQUESTS: usize = 2;
+    let mut cases = Vec::new();
+    for (name, hooks, publishing) in [
+        ("an event for one hook", 1, SINGLE),
+        ("an event for a hundred hooks", 100, SINGLE),
+        ("an event of a list of 100, for one hook", 1, LIST),
+        (
+            "an event of a list of 100, with an id, for one hook",
+            1,
+            LIST_WITH_IDS,
+        ),
+    ] {
+        cases.push((name, ingest(hooks, publishing, REQUESTS).await?.charged));
+    }
+    for (name, hooks, failing) in [
+        ("a delivery of ten for ten hooks", BATCH, 0),
+        ("a delivery of ten for one hook", 1, 0),
+        (
+            "an attempt of ten for ten hooks, one of which fails",
+            BATCH,
+            10,
+        ),
+    ] {
+        let batches = Batches {
+            messages: BATCH,
+            hooks,
+            failing,
+        };
+        // Of a hundred attempts in a row as many fail as are said to.
+        let count = 100 / BATCH;
+        cases.push((name, deliver(batches, count).await?.charged));
+    }
+    Ok(cases)
+}
+
+/// The same as a table, for a thousand of each.
+async fn requests_table() -> Result<Table> {
+    let cases = requests().await?;
+    let mut operations: Vec<String> = cases
+        .iter()
+        .flat_map(|(_, charged)| charged.requests.keys().cloned())
+        .collect();
+    operations.sort_unstable();
+    operations.dedup();
+    let units = [
+        "DynamoDB, read units",
+        "DynamoDB, write units",
+        "SQS, of 64 KB",
+    ];
+    let columns = std::iter::once("a thousand times").chain(operations.iter().map(String::as_str));
+    let mut table = Table::new(columns.chain(units));
+    for (name, charged) in cases {
+        let of = |operation| charged.requests.get(operation).copied().unwrap_or(0.0);
+        let units = [charged.read_units, charged.write_units, charged.queue_units];
+        let counts = operations.iter().map(of).chain(units);
+        let counts = counts.map(|count| format!("{:.0}", 1e3 * count));
+        table.row(std::iter::once(name.to_owned()).chain(counts));
+    }
+    Ok(table)
+}
+
+fn parts_table() -> Table {
+    let names = Dollars::of(&Work::default()).0.map(|(name, _)| name);
+    let columns = ["published", "hooks per event"].into_iter();
+    Table::new(columns.chain(names).chain(["sum"]))
+}
+
+fn cells(dollars: &Dollars) -> impl Iterator<Item = String> {
+    let parts = dollars.0.map(|(_, dollars)| shown(dollars)).into_iter();
+    parts.chain([shown(dollars.sum())])
+}
+
+/// What the figures rest on that cannot be counted here.
+fn assumptions() -> Result<String> {
+    // Each is of one function, but for the three of requests, which two functions answer.
+    let metrics = number(Count::ALL.len() + Measure::ALL.len() + 3);
+    Ok(format!(
+        "Assumed: the functions have the memory of template.yaml (`ingest` {ingest} MB, `deliver` {deliver} MB) \
+         and that part of a processor ({processor} MB are a whole one) of this machine's speed; DynamoDB takes \
+         {dynamodb} ms and SQS {sqs} ms for an answer, an endpoint {endpoint} ms; batches are full \
+         where nothing else is said; a failed attempt is tried again within 15 minutes, \
+         and fails as often; {sampled} % of the invocations are traced. Not in it: cold starts, the sample that \
+         each hook keeps once an hour, storage, idle polling of the queues, data that leaves AWS, and \
+         {metrics} metrics of the functions for {metrics_cost} dollars a month, whatever is delivered.\n",
+        ingest = counts::memory_mb("ingest")?,
+        deliver = counts::memory_mb("deliver")?,
+        processor = counts::MB_PER_PROCESSOR,
+        dynamodb = counts::DYNAMODB_TAKES.as_millis(),
+        sqs = counts::SQS_TAKES.as_millis(),
+        endpoint = counts::ENDPOINT_TAKES.as_millis(),
+        sampled = 100.0 * SAMPLED,
+        metrics_cost = shown(metrics * prices::METRIC.dollars),
+    ))
+}
+
+fn price_list() -> String {
+    let mut table = Table::new(["price of", "dollars", "per", "source"]);
+    for price in prices::ALL {
+        table.row([
+            price.what.to_owned(),
+            exact(price.dollars * price.per),
+            price.unit.to_owned(),
+            format!("<{}>", price.source),
+        ]);
+    }
+    format!(
+        "Prices in us-east-1, on demand, without free tiers, as of {}: written down then, not fetched.\n\n{table}",
+        prices::AS_OF
+    )
+}
+
+/// A price as it is, without what binary fractions make of it.
+fn exact(dollars: f64) -> String {
+    format!("{}", (dollars * MILLION).round() / MILLION)
+}
