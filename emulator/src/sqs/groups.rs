@@ -2,8 +2,9 @@
 //!
 //! The service does this for messages that carry a `MessageGroupId` (its name for it: fair queues).
 //! A group that has many messages in flight, by number and by share, is noisy. A receive gets
-//! messages of quiet groups as long as there are any: first of those groups that have waited
-//! longest, one of each in turn, so that a long row of one group stands in nobody's way. Only when
+//! messages of quiet groups as long as there are any. Of the groups that have waited longest those with the
+//! fewest messages in flight come first, so that a long row of one group stands in nobody's way; and each
+//! gives all that fits, so that a worker has much to do for few hooks and little to write. Only when
 //! no quiet group waits does it get messages of a noisy one, the one with the fewest in flight, and
 //! then of that one alone: workers that are held up by it hold up nobody else's messages. A group is
 //! quiet again as soon as what it has in flight is done with, so none waits for ever. Within a group
@@ -19,7 +20,7 @@
 //! when that message is gone; whoever finds nothing then puts it right. The table is rebuilt at each
 //! start and kept in memory.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -170,7 +171,8 @@ impl InFlight {
     }
 }
 
-/// One message of each quiet group in turn, those groups first that have waited longest.
+/// Messages of quiet groups, those first with the fewest in flight of those that have waited longest: of each
+/// as many as fit.
 fn of_quiet_groups(
     transaction: &Transaction<'_>,
     queue: &str,
@@ -178,31 +180,30 @@ fn of_quiet_groups(
     max: i64,
     now: Millis,
 ) -> Result<Choice, SqsError> {
-    let mut rows: Vec<VecDeque<i64>> = Vec::new();
+    let mut ids = Vec::new();
     let mut groups = Vec::new();
+    let mut left = max;
     loop {
         let mut outdated = false;
         for group in due(transaction, queue, in_flight, max, now)? {
-            let room = max.min(in_flight.room(&group));
-            let ids = oldest(transaction, queue, &group, room, now)?;
-            if ids.is_empty() {
+            let room = left.min(in_flight.room(&group));
+            if room == 0 {
+                break;
+            }
+            let oldest = oldest(transaction, queue, &group, room, now)?;
+            if oldest.is_empty() {
                 refresh(transaction, queue, &group)?;
                 outdated = true;
             } else {
-                rows.push(ids.into());
+                left = left.saturating_sub_unsigned(oldest.len() as u64);
+                ids.extend(oldest);
                 groups.push(group);
             }
         }
         // Behind entries that were put right there may be others.
-        if !rows.is_empty() || !outdated {
+        if !ids.is_empty() || !outdated {
             break;
         }
-    }
-    let mut ids = Vec::new();
-    let wanted = usize::try_from(max).unwrap_or(usize::MAX);
-    while ids.len() < wanted && rows.iter().any(|row| !row.is_empty()) {
-        let turn = rows.iter_mut().filter_map(VecDeque::pop_front);
-        ids.extend(turn.take(wanted - ids.len()));
     }
     Ok(Choice {
         ids,
@@ -212,7 +213,8 @@ fn of_quiet_groups(
     })
 }
 
-/// The quiet groups that have something by their entries, up to `max`.
+/// The quiet groups that have something by their entries, up to `max`: those that have waited longest, of
+/// which those with the fewest messages in flight come first.
 fn due(
     transaction: &Transaction<'_>,
     queue: &str,
@@ -234,6 +236,7 @@ fn due(
             }
         }
     }
+    due.sort_by_key(|group| in_flight.of(group));
     Ok(due)
 }
 
