@@ -41,6 +41,10 @@ e2e-stack: $(VENV)/.e2e-tools command ## Deploy template.yaml to an emulator of 
 	$(MAKE) build ARCHITECTURE=x86_64
 	$(E2E_VENV)/bin/python -m pytest e2e
 
+.PHONY: local-events
+local-events: $(VENV)/.python-tools command ## Try every file of events/ on functions that cargo-lambda runs (five minutes)
+	python3 scripts/local_events.py $(COMMAND)
+
 .PHONY: command
 command:
 	cargo build --locked -p academy-hooks

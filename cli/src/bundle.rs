@@ -12,6 +12,7 @@ use ingest::{Bus, Ingest};
 use manage::Manage;
 use shared::{
     catalog,
+    deadline::Deadline,
     deliver::{client::DeliveryClient, guard::AddressGuard, schedule::RetrySchedule},
     http,
     metrics::Metrics,
@@ -32,6 +33,12 @@ const DEAD_LETTERS_VISIBILITY_TIMEOUT_S: u32 = 180;
 
 /// The same for events of the bus.
 const EVENTS_VISIBILITY_TIMEOUT_S: u32 = 174;
+
+/// As the template has it: how long a worker may be at a batch of deliveries.
+const DELIVER_TIMEOUT_S: u64 = 90;
+
+/// The same for dead letters.
+const ERRORS_TIMEOUT_S: u64 = 30;
 
 /// As the template has it: how often a job is handed out before it is a dead letter.
 const MAX_RECEIVES: u32 = 5;
@@ -203,11 +210,13 @@ impl Prepared {
         // The figures are for CloudWatch: here nobody reads them.
         let deliver = move |event| {
             let deliver = deliver.clone();
-            async move { deliver.handle(event, &Metrics::default()).await }
+            let deadline = Deadline::after(Duration::from_secs(DELIVER_TIMEOUT_S));
+            async move { deliver.handle(event, deadline, &Metrics::default()).await }
         };
         let record = move |event| {
             let errors = errors.clone();
-            async move { errors.handle(event, &Metrics::default()).await }
+            let deadline = Deadline::after(Duration::from_secs(ERRORS_TIMEOUT_S));
+            async move { errors.handle(event, deadline, &Metrics::default()).await }
         };
         let publish = move |event| {
             let bus = bus.clone();

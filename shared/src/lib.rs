@@ -5,13 +5,14 @@
 //! braces never import each other. [`mask`], like the catalogue, imports `members` alone, which imports
 //! nothing of ours; [`metrics`] imports the model alone, and of these modules only `http` imports it.
 //! [`config`] is the only reader of the environment and [`clock`] the only reader of the time; everything
-//! else has both passed in.
+//! else has both passed in, and whoever works off a queue the [`deadline`] of its invocation.
 
 pub mod auth;
 pub mod aws;
 pub mod catalog;
 pub mod clock;
 pub mod config;
+pub mod deadline;
 pub mod deliver;
 pub mod http;
 pub mod mask;

@@ -2,7 +2,7 @@
 //! is logged are ids, codes and durations, never a payload, a token, a secret or a full target. That holds
 //! at every level: what the SDK would say at `trace`, which is all that it reads and writes, is left out.
 
-use std::io::IsTerminal;
+use std::{error::Error, io::IsTerminal, panic, process::ExitCode};
 
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::{
@@ -23,6 +23,22 @@ pub enum Format {
     Json,
     /// One line for a person, on standard error.
     Text,
+}
+
+/// Runs a function until it ends. Its log is [`Format::Json`] to the end: a panic is one of its lines, and
+/// so is the error that ends it.
+pub async fn logged(
+    function: impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>>,
+) -> ExitCode {
+    init(Format::Json, "info");
+    panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panicked")));
+    match function.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error, "the function has ended");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Starts logging for this process, at the levels that `RUST_LOG` names, else at `default`: a level, or

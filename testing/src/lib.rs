@@ -1,15 +1,21 @@
-//! What the tests of the HTTP functions share; no function depends on it.
+//! What the tests of the functions share; no function depends on it.
 //!
 //! A [`World`] is a deployment's tables in memory with a few people in them, an [`Api`] a function's
-//! router as one of these people calls it. A [`Spy`] knows what the SDKs have sent. What goes wrong in here fails the test that asked for it.
+//! router as one of these people calls it. A [`Bootstrap`] is a function's own binary as Lambda runs it, in
+//! the [`Environment`] that the template gives it, and [`event_files`] are what it can be tried with. A [`Spy`]
+//! knows what the SDKs have sent. What goes wrong in here fails the test that asked for it.
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
     reason = "what fails in here fails the test that called it"
 )]
 
+mod bootstrap;
+mod environment;
+mod event_files;
 mod spy;
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
@@ -29,6 +35,9 @@ use shared::{
 };
 use tower::ServiceExt;
 
+pub use bootstrap::{Bootstrap, Ended, Log};
+pub use environment::Environment;
+pub use event_files::{EventFile, event_files};
 pub use spy::Spy;
 
 /// An academy, number 1, and the user who acts for it.

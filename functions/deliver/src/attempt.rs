@@ -1,7 +1,5 @@
 //! One attempt, in a task of its own: a panic in it, or a deadline that it overruns, ends it alone.
 
-use std::time::Instant;
-
 use jiff::Timestamp;
 use shared::{
     clock,
@@ -12,6 +10,7 @@ use shared::{
     model::{ATTEMPT_GUARD, DeliveryJob},
     store::SignedHook,
 };
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
 /// An attempt that was made.
@@ -23,11 +22,13 @@ pub(crate) struct Attempted {
     pub(crate) ms: u32,
 }
 
-/// Makes an attempt. `None`: it ended without an outcome, and nobody knows what the endpoint saw.
+/// Makes an attempt, which has to end by then. `None`: it ended without an outcome, and nobody knows what
+/// the endpoint saw.
 pub(crate) async fn attempt(
     client: DeliveryClient,
     hook: &SignedHook,
     job: DeliveryJob,
+    by: Instant,
 ) -> Option<Attempted> {
     let (delivery_id, event_id) = (job.delivery_id, job.event_id.clone());
     let hook_id = job.hook.id.get();
@@ -80,7 +81,7 @@ pub(crate) async fn attempt(
     // What is logged there is of this request, too.
     let task = tokio::spawn(work.in_current_span());
     let stop = task.abort_handle();
-    match tokio::time::timeout(ATTEMPT_GUARD, task).await {
+    match timeout_at(by.min(Instant::now() + ATTEMPT_GUARD), task).await {
         Ok(Ok(attempted)) => Some(attempted),
         Ok(Err(error)) => {
             tracing::error!(%delivery_id, event_id, hook = hook_id, %error, "an attempt panicked");

@@ -5,6 +5,11 @@
 //! would otherwise keep its neighbours' messages in flight for as long, and the queue, which tells
 //! noisy groups by what they have in flight, could not tell them apart. A crash after that repeats
 //! only what was still hanging.
+//!
+//! Lambda ends an invocation whose time is over, and hands all of its messages out again that are not
+//! deleted. Usually no batch takes that long; but a batch of which every step takes all the time that it may
+//! does. Attempts are cut off while there is still time to write what the others have come to, and the batch
+//! itself while there is still time to name what is left of it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -13,11 +18,12 @@ use std::{
 
 use futures_util::{
     FutureExt, StreamExt,
-    future::{BoxFuture, join},
+    future::{BoxFuture, join, ready},
     stream::FuturesUnordered,
 };
 use jiff::Timestamp;
 use shared::{
+    deadline::Deadline,
     deliver::schedule::delay_until,
     metrics::{Measure, Metrics},
     model::{DeliveryJob, HookId},
@@ -50,20 +56,42 @@ pub(crate) const PATIENCE: Duration = Duration::from_hours(24);
 pub(crate) struct Batch<'a> {
     pub(crate) deliver: &'a Deliver,
     pub(crate) now: Timestamp,
+    pub(crate) deadline: Deadline,
     pub(crate) metrics: &'a Metrics,
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn new(deliver: &'a Deliver, now: Timestamp, metrics: &'a Metrics) -> Self {
+    pub(crate) fn new(
+        deliver: &'a Deliver,
+        now: Timestamp,
+        deadline: Deadline,
+        metrics: &'a Metrics,
+    ) -> Self {
         Self {
             deliver,
             now,
+            deadline,
             metrics,
         }
     }
 
     /// Works jobs and returns the messages that the queue is to hand out again.
-    pub(crate) async fn work(self, received: Vec<Received>) -> Vec<String> {
+    pub(crate) async fn work(self, received: Vec<Received>) -> BTreeSet<String> {
+        let ids = received.iter().map(|received| received.message_id.clone());
+        let mut left: BTreeSet<String> = ids.collect();
+        let working = self.work_off(received, &mut left).boxed();
+        let in_time = tokio::time::timeout_at(self.deadline.of_answer(), working).await;
+        if in_time.is_err() {
+            tracing::error!(
+                messages = left.len(),
+                "a batch was cut off: its time is over"
+            );
+        }
+        left
+    }
+
+    /// Works jobs, and takes what is done with from the messages that are left.
+    async fn work_off(self, received: Vec<Received>, left: &mut BTreeSet<String>) {
         let (due, early) = self.split(received);
         let ages = due.iter().map(|received| overdue(&received.job, self.now));
         if let Some(oldest) = ages.max() {
@@ -78,7 +106,8 @@ impl<'a> Batch<'a> {
             let round = Round::new(self, hook, found.states.get(&id));
             parts.push(in_round(round, jobs).boxed());
         }
-        self.settle(parts, receipts(&sorted.dropped)).await
+        parts.push(ready(messages(&sorted.dropped)).boxed());
+        self.settle(parts, left).await;
     }
 
     /// The jobs whose time has come, and the others with the rest of their waits in seconds.
@@ -94,53 +123,50 @@ impl<'a> Batch<'a> {
         (due, early)
     }
 
-    async fn send_on(self, jobs: Vec<(Received, u32)>) -> Ended {
+    async fn send_on(self, jobs: Vec<(Received, u32)>) -> Vec<Message> {
         let messages = messages(jobs.iter().map(|(received, _)| received));
         let next = jobs
             .into_iter()
             .map(|(received, delay_s)| Next::again(received, delay_s));
         let failed = send(&self.deliver.deliveries, next.collect()).await;
-        Ended::of(messages, failed)
+        all_but(&failed, messages)
     }
 
     /// Sends jobs on that nothing can be done for at present. They are not handed out again as they
     /// are: the redrive policy would count that, and end in half an hour what may take longer. What
     /// waits for a day is left to it.
-    async fn wait_for_the_tables(self, jobs: Vec<Received>) -> Ended {
-        let (overdue, waiting): (Vec<_>, Vec<_>) = jobs
+    async fn wait_for_the_tables(self, jobs: Vec<Received>) -> Vec<Message> {
+        let waiting = jobs
             .into_iter()
-            .partition(|received| overdue(&received.job, self.now) > PATIENCE);
-        let waiting = waiting.into_iter().map(|received| {
+            .filter(|received| overdue(&received.job, self.now) <= PATIENCE);
+        let waiting = waiting.map(|received| {
             received.log_put_off("its hook could not be read");
             (received, UNREADABLE_WAIT_S)
         });
-        let mut ended = self.send_on(waiting.collect()).await;
-        let overdue = overdue.into_iter().map(|received| received.message_id);
-        ended.failed.extend(overdue);
-        ended
+        self.send_on(waiting.collect()).await
     }
 
     /// Waits for all parts. As long as some take their time, the messages that are done are deleted
     /// every half second; what the queue does about them at the end then comes to nothing.
     async fn settle(
         self,
-        mut parts: FuturesUnordered<BoxFuture<'_, Ended>>,
-        mut done: Vec<String>,
-    ) -> Vec<String> {
-        let mut failed = Vec::new();
+        mut parts: FuturesUnordered<BoxFuture<'_, Vec<Message>>>,
+        left: &mut BTreeSet<String>,
+    ) {
+        let mut receipts = Vec::new();
         loop {
             let soon = tokio::time::Instant::now() + SETTLE_AFTER;
             while let Ok(part) = tokio::time::timeout_at(soon, parts.next()).await {
-                let Some(part) = part else {
-                    return failed;
+                let Some(done) = part else {
+                    return;
                 };
-                failed.extend(part.failed);
-                done.extend(part.done);
+                for (message_id, receipt) in done {
+                    left.remove(&message_id);
+                    receipts.extend(receipt);
+                }
             }
-            self.deliver
-                .deliveries
-                .delete(std::mem::take(&mut done))
-                .await;
+            let receipts = std::mem::take(&mut receipts);
+            self.deliver.deliveries.delete(receipts).await;
         }
     }
 
@@ -263,27 +289,9 @@ impl Found {
     }
 }
 
-/// A part of a batch that has ended.
-struct Ended {
-    /// The messages that the queue is to hand out again.
-    failed: Vec<String>,
-    /// What deletes the others.
-    done: Vec<String>,
-}
-
-impl Ended {
-    fn of(messages: Vec<Message>, failed: Vec<String>) -> Self {
-        let done = messages.into_iter().filter(|(id, _)| !failed.contains(id));
-        Self {
-            done: done.filter_map(|(_, receipt)| receipt).collect(),
-            failed,
-        }
-    }
-}
-
-async fn in_round(round: Round<'_>, jobs: Vec<Received>) -> Ended {
+async fn in_round(round: Round<'_>, jobs: Vec<Received>) -> Vec<Message> {
     let messages = messages(&jobs);
-    Ended::of(messages, round.work(jobs).await)
+    all_but(&round.work(jobs).await, messages)
 }
 
 /// A message's id, and what deletes it.
@@ -293,9 +301,10 @@ fn messages<'a>(jobs: impl IntoIterator<Item = &'a Received>) -> Vec<Message> {
     jobs.into_iter().map(Received::message).collect()
 }
 
-fn receipts(jobs: &[Received]) -> Vec<String> {
-    let receipts = jobs.iter().map(|received| received.receipt.clone());
-    receipts.flatten().collect()
+/// The messages that are done with when these have failed.
+fn all_but(failed: &[String], mut messages: Vec<Message>) -> Vec<Message> {
+    messages.retain(|(id, _)| !failed.contains(id));
+    messages
 }
 
 fn ids(jobs: &[Received]) -> BTreeSet<HookId> {

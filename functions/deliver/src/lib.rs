@@ -6,8 +6,9 @@
 //!
 //! An endpoint's failure is an outcome, never an error of this function: the answer names exactly
 //! the messages that the queue is to hand out again, which are those that could not be read, those
-//! whose attempt ended without an outcome, those that have waited for the tables for a day, and those
-//! of which the next step could not be queued.
+//! whose attempt ended without an outcome, those that have waited for the tables for a day, those of
+//! which the next step could not be queued, and those that had not ended when the invocation's time was
+//! over.
 
 mod attempt;
 mod batch;
@@ -16,6 +17,7 @@ mod round;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use shared::{
     clock,
+    deadline::Deadline,
     deliver::{client::DeliveryClient, schedule::RetrySchedule},
     metrics::Metrics,
     model::{DeliveryJob, QueueMessage},
@@ -67,10 +69,12 @@ impl Received {
 }
 
 impl Deliver {
-    /// Works a batch of messages. Never an error: what failed is named in the answer.
+    /// Works a batch of messages, and ends in time. Never an error: what failed, or has not ended until
+    /// then, is named in the answer.
     pub async fn handle(
         &self,
         event: SqsEvent,
+        deadline: Deadline,
         metrics: &Metrics,
     ) -> Result<SqsBatchResponse, lambda_runtime::Error> {
         let mut received = Vec::with_capacity(event.records.len());
@@ -94,7 +98,7 @@ impl Deliver {
                 }
             }
         }
-        let batch = Batch::new(self, clock::now(), metrics);
+        let batch = Batch::new(self, clock::now(), deadline, metrics);
         failed.extend(batch.work(received).await);
         let mut response = SqsBatchResponse::default();
         response.set_failures(failed);

@@ -1,20 +1,26 @@
 //! The Lambda function `deliver`.
 
+use std::process::ExitCode;
+
 use aws_lambda_events::event::sqs::SqsEvent;
 use deliver::Deliver;
 use lambda_runtime::{LambdaEvent, service_fn};
 use shared::{
     aws, clock, config,
+    deadline::Deadline,
     deliver::{client::DeliveryClient, guard::AddressGuard},
     metrics::Reporter,
     queue::Queue,
     store::Stores,
-    telemetry::{self, Format},
+    telemetry,
 };
 
 #[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
-    telemetry::init(Format::Json, "info");
+async fn main() -> ExitCode {
+    telemetry::logged(Box::pin(run())).await
+}
+
+async fn run() -> Result<(), lambda_runtime::Error> {
     let tables = config::tables(&[
         config::HOOKS_TABLE,
         config::HOOK_STATE_TABLE,
@@ -34,8 +40,11 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         schedule,
     };
     let handler = async |event: LambdaEvent<SqsEvent>| {
-        let invocation = reporter.begin(clock::now());
-        deliver.handle(event.payload, invocation.metrics()).await
+        let now = clock::now();
+        let invocation = reporter.begin(now);
+        let deadline = Deadline::at(event.context.deadline().try_into()?, now);
+        let handling = deliver.handle(event.payload, deadline, invocation.metrics());
+        handling.await
     };
     lambda_runtime::run(service_fn(handler)).await
 }

@@ -14,6 +14,7 @@ use futures_util::{FutureExt, StreamExt, future::join3, stream::FuturesUnordered
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use shared::{
+    deadline::Deadline,
     deliver::schedule::{delay_until, put_off_for},
     mask,
     metrics::{Count, Measure, Metrics},
@@ -82,6 +83,7 @@ pub(crate) async fn send(queue: &Queue, next: Vec<Next>) -> Vec<String> {
 pub(crate) struct Round<'a> {
     deliver: &'a Deliver,
     now: Timestamp,
+    deadline: Deadline,
     metrics: &'a Metrics,
     hook: &'a SignedHook,
     /// As it was a moment ago; unknown when it could not be read.
@@ -119,11 +121,13 @@ impl<'a> Round<'a> {
         let Batch {
             deliver,
             now,
+            deadline,
             metrics,
         } = batch;
         Self {
             deliver,
             now,
+            deadline,
             metrics,
             hook,
             state,
@@ -150,11 +154,12 @@ impl<'a> Round<'a> {
         let admitted = self.admit(jobs).await;
         self.sample = self.newest_payload(&admitted);
         let (deliver, hook, most) = (self.deliver, self.hook, admitted.len().max(1));
+        let by = self.deadline.of_calls();
         let attempts: FuturesUnordered<_> = admitted
             .into_iter()
             .map(async |received| {
                 let client = deliver.client.clone();
-                let attempted = attempt(client, hook, received.job.clone()).await;
+                let attempted = attempt(client, hook, received.job.clone(), by).await;
                 (received, attempted)
             })
             .collect();

@@ -9,10 +9,12 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::Timestamp;
 use shared::{
     clock,
+    deadline::Deadline,
     metrics::{Count, Metrics},
     model::{DeadLetter, Malformed, QueueMessage},
     store::HookErrors,
 };
+use tokio::time::timeout_at;
 
 /// What the owner of a job that never ended is told.
 const NEVER_ENDED: &str = "The delivery was interrupted again and again.";
@@ -30,10 +32,12 @@ impl Errors {
         Self { errors }
     }
 
-    /// Records a batch of dead letters. Never an error: what failed is named in the answer.
+    /// Records a batch of dead letters, and ends in time. Never an error: what failed, or has not been
+    /// recorded until then, is named in the answer.
     pub async fn handle(
         &self,
         event: SqsEvent,
+        deadline: Deadline,
         metrics: &Metrics,
     ) -> Result<SqsBatchResponse, lambda_runtime::Error> {
         let now = clock::now();
@@ -41,23 +45,28 @@ impl Errors {
         // One after the other: most of a batch belongs to one failing endpoint, whose HookError is
         // one row that two writes at once would only fight over.
         for record in event.records {
-            let recorded = self.record(record, now).await;
-            metrics.count(class(&recorded), 1);
-            if let Err(message_id) = recorded {
-                response.add_failure(message_id);
+            let recording = timeout_at(deadline.of_answer(), self.record(&record, now));
+            let is_recorded = recording.await.unwrap_or_else(|_| {
+                let message_id = record.message_id.as_deref();
+                tracing::error!(message_id, "a dead letter could not be recorded in time");
+                false
+            });
+            metrics.count(class(is_recorded), 1);
+            if !is_recorded {
+                response.add_failure(record.message_id.unwrap_or_default());
             }
         }
         Ok(response)
     }
 
-    /// Records one dead letter, or returns the id of the message that is to come again.
-    async fn record(&self, record: SqsMessage, now: Timestamp) -> Result<(), String> {
-        let message_id = record.message_id.unwrap_or_default();
+    /// Records one dead letter. `false`: its message is to come again.
+    async fn record(&self, record: &SqsMessage, now: Timestamp) -> bool {
+        let message_id = record.message_id.as_deref();
         let letter = match read(record.body.as_deref().unwrap_or_default(), now) {
             Ok(letter) => letter,
             Err(error) => {
                 tracing::error!(message_id, %error, "a message is no dead letter");
-                return Err(message_id);
+                return false;
             }
         };
         let job = &letter.job;
@@ -70,7 +79,7 @@ impl Errors {
                 %error,
                 "a dead letter could not be recorded"
             );
-            return Err(message_id);
+            return false;
         }
         tracing::warn!(
             event = job.event,
@@ -81,15 +90,16 @@ impl Errors {
             reason = letter.message,
             "given up"
         );
-        Ok(())
+        true
     }
 }
 
 /// What became of a dead letter.
-fn class<T, E>(recorded: &Result<T, E>) -> Count {
-    match recorded {
-        Ok(_) => Count::DeadLettersRecorded,
-        Err(_) => Count::DeadLettersFailed,
+fn class(is_recorded: bool) -> Count {
+    if is_recorded {
+        Count::DeadLettersRecorded
+    } else {
+        Count::DeadLettersFailed
     }
 }
 

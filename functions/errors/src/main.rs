@@ -1,18 +1,18 @@
 //! The Lambda function `errors`.
 
+use std::process::ExitCode;
+
 use aws_lambda_events::event::sqs::SqsEvent;
 use errors::Errors;
 use lambda_runtime::{LambdaEvent, service_fn};
-use shared::{
-    aws, clock, config,
-    metrics::Reporter,
-    store::Stores,
-    telemetry::{self, Format},
-};
+use shared::{aws, clock, config, deadline::Deadline, metrics::Reporter, store::Stores, telemetry};
 
 #[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
-    telemetry::init(Format::Json, "info");
+async fn main() -> ExitCode {
+    telemetry::logged(Box::pin(run())).await
+}
+
+async fn run() -> Result<(), lambda_runtime::Error> {
     let tables = config::tables(&[config::HOOK_ERRORS_TABLE])?;
     let reporter = Reporter::new(&config::metrics_namespace()?, "errors");
     let retention = config::failed_delivery_retention()?;
@@ -20,8 +20,11 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let table = Stores::new(&dynamodb, &tables).errors;
     let errors = Errors::new(table.keeping(retention));
     let handler = async |event: LambdaEvent<SqsEvent>| {
-        let invocation = reporter.begin(clock::now());
-        errors.handle(event.payload, invocation.metrics()).await
+        let now = clock::now();
+        let invocation = reporter.begin(now);
+        let deadline = Deadline::at(event.context.deadline().try_into()?, now);
+        let handling = errors.handle(event.payload, deadline, invocation.metrics());
+        handling.await
     };
     lambda_runtime::run(service_fn(handler)).await
 }

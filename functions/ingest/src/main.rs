@@ -1,17 +1,16 @@
 //! The Lambda function `ingest`.
 
+use std::process::ExitCode;
+
 use ingest::{Bus, Ingest};
-use shared::{
-    aws, config,
-    metrics::Reporter,
-    queue::Queue,
-    store::Stores,
-    telemetry::{self, Format},
-};
+use shared::{aws, config, metrics::Reporter, queue::Queue, store::Stores, telemetry};
 
 #[tokio::main]
-async fn main() -> Result<(), lambda_http::Error> {
-    telemetry::init(Format::Json, "info");
+async fn main() -> ExitCode {
+    telemetry::logged(Box::pin(run())).await
+}
+
+async fn run() -> Result<(), lambda_http::Error> {
     let tables = config::tables(&[
         config::HOOKS_TABLE,
         config::IDENTITIES_TABLE,

@@ -1,5 +1,7 @@
 //! The Lambda function `manage`.
 
+use std::process::ExitCode;
+
 use manage::Manage;
 use shared::{
     aws, config,
@@ -8,12 +10,15 @@ use shared::{
     metrics::Reporter,
     queue::Queue,
     store::Stores,
-    telemetry::{self, Format},
+    telemetry,
 };
 
 #[tokio::main]
-async fn main() -> Result<(), lambda_http::Error> {
-    telemetry::init(Format::Json, "info");
+async fn main() -> ExitCode {
+    telemetry::logged(Box::pin(run())).await
+}
+
+async fn run() -> Result<(), lambda_http::Error> {
     let tables = config::tables(&[
         config::HOOKS_TABLE,
         config::HOOK_STATE_TABLE,

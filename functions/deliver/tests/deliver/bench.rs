@@ -1,6 +1,6 @@
 //! What the tests work with: tables and queues in memory, and the function between them.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
@@ -10,13 +10,14 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use shared::{
     clock,
+    deadline::Deadline,
     deliver::{client::DeliveryClient, guard::AddressGuard},
     metrics::Metrics,
     model::{DeadLetter, DeliveryJob, Hook, HookRef, HookStats, QueueMessage, Scope, Subscription},
     queue::Queue,
     store::{Stores, TableNames, create_tables},
 };
-use testing::Spy;
+use testing::{Environment, Spy};
 use uuid::Uuid;
 
 /// The academy that owns the hooks unless a test says otherwise.
@@ -112,8 +113,19 @@ impl Bench {
 
     /// Hands message bodies to the function and returns the positions of those that failed.
     pub(crate) async fn work_bodies(&self, bodies: impl IntoIterator<Item = String>) -> Vec<usize> {
-        let answer = self.deliver.handle(event(bodies), &self.metrics).await;
-        failures(&answer.unwrap())
+        let handling = self.deliver.handle(event(bodies), in_time(), &self.metrics);
+        failures(&handling.await.unwrap())
+    }
+
+    /// The environment of the function's process, which may call this address.
+    pub(crate) fn environment(&self, allowed: &str, schedule: &str) -> Environment {
+        let refers = [
+            ("DeliveriesQueue", self.deliveries.as_str()),
+            ("DeadLettersQueue", self.dead_letters.as_str()),
+            ("AllowTargets", allowed),
+            ("RetrySchedule", schedule),
+        ];
+        Environment::of("Deliver", &self.aws, &refers)
     }
 
     /// A queue that has gone.
@@ -188,6 +200,11 @@ async fn queue(aws: &LocalAws, name: &str, attributes: &[(QueueAttributeName, &s
         request = request.attributes(attribute.clone(), *value);
     }
     request.send().await.unwrap().queue_url.unwrap()
+}
+
+/// As much time as any batch needs.
+pub(crate) fn in_time() -> Deadline {
+    Deadline::after(Duration::from_mins(5))
 }
 
 /// A first attempt, due since a moment ago.

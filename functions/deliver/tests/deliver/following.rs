@@ -22,7 +22,7 @@ use tracing_subscriber::{
 };
 
 use super::{
-    bench::{ACADEMY, Bench, EVENT, encoded, event},
+    bench::{ACADEMY, Bench, EVENT, encoded, event, in_time},
     receiver::{answering, closed, url},
 };
 
@@ -108,7 +108,7 @@ async fn published(bench: &Bench) -> DeliveryJob {
 
 async fn delivered(bench: &Bench, job: DeliveryJob) {
     let batch = event([encoded(job)]);
-    let delivering = bench.deliver.handle(batch, &bench.metrics);
+    let delivering = bench.deliver.handle(batch, in_time(), &bench.metrics);
     let answer = in_request("of-deliver", delivering).await.unwrap();
     assert!(answer.batch_item_failures.is_empty());
 }
@@ -116,7 +116,7 @@ async fn delivered(bench: &Bench, job: DeliveryJob) {
 async fn recorded(bench: &Bench, batch: SqsEvent) -> Metrics {
     let metrics = Metrics::default();
     let errors = Errors::new(bench.stores.errors.clone());
-    let recording = Box::pin(errors.handle(batch, &metrics));
+    let recording = Box::pin(errors.handle(batch, in_time(), &metrics));
     in_request("of-errors", recording).await.unwrap();
     metrics
 }

@@ -7,6 +7,7 @@
 //! after the request has had its effect. The next event gets a new worker, as with Lambda.
 
 use std::{
+    collections::BTreeMap,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
 };
@@ -55,7 +56,7 @@ type Outcome = Result<SqsBatchResponse, lambda_runtime::Error>;
 struct Stage {
     cue: Mutex<Option<Cue>>,
     worker: Mutex<Option<Child>>,
-    environment: Mutex<Vec<(&'static str, String)>>,
+    environment: Mutex<BTreeMap<String, String>>,
     events: UnboundedSender<SqsEvent>,
     outcomes: UnboundedSender<Outcome>,
     outcome: AsyncMutex<UnboundedReceiver<Outcome>>,
@@ -96,7 +97,7 @@ impl Stage {
         self.worker.lock().unwrap().get_or_insert_with(|| {
             Command::new(env!("CARGO_BIN_EXE_deliver"))
                 .env_clear()
-                .envs(self.environment.lock().unwrap().iter().cloned())
+                .envs(&*self.environment.lock().unwrap())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()
@@ -145,26 +146,16 @@ impl Lambda {
         let runtime_api = serve(runtime_api(&stage, queue)).await;
         let dynamodb = serve(proxy(&stage, bench.aws.dynamodb_url())).await;
         let sqs = serve(proxy(&stage, bench.aws.sqs_url())).await;
-        let variable = |name, value: &str| (name, value.to_owned());
-        *stage.environment.lock().unwrap() = vec![
-            variable("AWS_LAMBDA_RUNTIME_API", &runtime_api),
-            variable("AWS_LAMBDA_FUNCTION_NAME", "deliver"),
-            variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
-            variable("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-            variable("AWS_REGION", "us-east-1"),
-            variable("AWS_ACCESS_KEY_ID", "local"),
-            variable("AWS_SECRET_ACCESS_KEY", "local"),
-            variable("AWS_ENDPOINT_URL_DYNAMODB", &format!("http://{dynamodb}")),
-            variable("AWS_ENDPOINT_URL_SQS", &format!("http://{sqs}")),
-            variable("HOOKS_TABLE", "test-hooks"),
-            variable("HOOK_STATE_TABLE", "test-hook-state"),
-            variable("HOOK_SAMPLES_TABLE", "test-hook-samples"),
-            variable("DELIVERIES_QUEUE_URL", &bench.deliveries),
-            variable("DEAD_LETTERS_QUEUE_URL", &bench.dead_letters),
-            variable("METRICS_NAMESPACE", "test"),
-            variable("ALLOW_TARGETS", &endpoint),
-            variable("RETRY_SCHEDULE", "1s"),
-        ];
+        let environment = bench.environment(&endpoint, "1s");
+        let environment = environment
+            .with("AWS_LAMBDA_RUNTIME_API", &runtime_api)
+            .with("AWS_ENDPOINT_URL_DYNAMODB", &format!("http://{dynamodb}"))
+            .with("AWS_ENDPOINT_URL_SQS", &format!("http://{sqs}"));
+        stage
+            .environment
+            .lock()
+            .unwrap()
+            .clone_from(environment.variables());
         Self {
             stage,
             endpoint,

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use super::{
-    bench::{ACADEMY, Bench, encoded, job},
+    bench::{ACADEMY, Bench, encoded, in_time, job},
     receiver::{answering, listener, requests, url},
 };
 
@@ -60,7 +60,7 @@ impl Loops {
         let (deliver, metrics) = (bench.deliver.clone(), bench.metrics.clone());
         self.start_with(bench, &bench.deliveries, workers, move |event| {
             let (deliver, metrics) = (deliver.clone(), metrics.clone());
-            async move { deliver.handle(event, &metrics).await }
+            async move { deliver.handle(event, in_time(), &metrics).await }
         });
     }
 
@@ -68,7 +68,7 @@ impl Loops {
         let errors = Errors::new(bench.stores.errors.clone());
         self.start(bench, &bench.dead_letters, move |event| {
             let errors = errors.clone();
-            async move { errors.handle(event, &Metrics::default()).await }
+            async move { errors.handle(event, in_time(), &Metrics::default()).await }
         });
     }
 
@@ -233,7 +233,7 @@ async fn poison_leaves_the_others_alone_and_stays_for_the_operator() {
     loops.start(&bench, &bench.dead_letters, move |event: SqsEvent| {
         let (errors, answers) = (errors.clone(), answers.clone());
         async move {
-            let answer = errors.handle(event, &Metrics::default()).await?;
+            let answer = errors.handle(event, in_time(), &Metrics::default()).await?;
             answers.send(answer.batch_item_failures.len())?;
             Ok(answer)
         }

@@ -1,6 +1,6 @@
 //! What the tests work with: a table in memory, and the function over it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -8,10 +8,12 @@ use emulator::{LocalAws, Storage};
 use errors::Errors;
 use serde_json::value::RawValue;
 use shared::{
+    deadline::Deadline,
     metrics::Metrics,
     model::{DeadLetter, DeliveryJob, HookError, HookId, HookRef, QueueMessage, Scope},
     store::{HookErrors, Stores, TableNames, create_tables},
 };
+use testing::Environment;
 use uuid::Uuid;
 
 /// The owner of the hooks unless a test says otherwise.
@@ -53,6 +55,11 @@ impl Bench {
         }
     }
 
+    /// The environment of the function's process.
+    pub(crate) fn environment(&self) -> Environment {
+        Environment::of("Errors", &self.aws, &[])
+    }
+
     /// Hands messages to the function, which has to be done with all of them.
     pub(crate) async fn record(&self, messages: impl IntoIterator<Item = QueueMessage>) {
         let bodies = messages.into_iter().map(|m| m.encode().unwrap());
@@ -70,7 +77,9 @@ impl Bench {
             record
         });
         event.records = records.collect();
-        let response = self.errors.handle(event, &self.metrics).await.unwrap();
+        let deadline = Deadline::after(Duration::from_mins(5));
+        let handling = self.errors.handle(event, deadline, &self.metrics);
+        let response = handling.await.unwrap();
         let items = response.batch_item_failures.iter();
         items
             .map(|item| item.item_identifier.parse().unwrap())

@@ -7,6 +7,6 @@
 )]
 
 mod bench;
-mod events;
 mod grouping;
 mod kept;
+mod runtime;

@@ -9,8 +9,8 @@
 mod bus;
 mod changes;
 mod events;
-mod function;
 mod requests;
+mod runtime;
 
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use ingest::Ingest;
@@ -139,12 +139,6 @@ impl Function {
         ids.sort_unstable();
         ids
     }
-}
-
-/// An event file of the function.
-pub(crate) fn file(name: &str) -> String {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/ingest");
-    std::fs::read_to_string(format!("{folder}/{name}")).unwrap()
 }
 
 pub(crate) fn event(name: &str, academy: impl Into<Value>) -> Value {

@@ -8,9 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::{
     clock,
-    model::{
-        AttemptRecord, DeadLetter, DeliveryJob, Hook, HookId, HookRef, OpenCircuit, Outcome, Target,
-    },
+    model::{AttemptRecord, DeadLetter, DeliveryJob, Hook, HookId, HookRef, OpenCircuit, Outcome},
     store::Recorded,
 };
 use testing::{DOWNTOWN, MIAMI, ROOT, STUDENT, user};
@@ -905,63 +903,4 @@ proptest! {
             assert_eq!(distinct.len(), bare.len());
         });
     }
-}
-
-#[tokio::test]
-async fn every_event_file_is_answered_as_its_name_says() {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/manage");
-    let mut statuses = Vec::new();
-    for file in std::fs::read_dir(directory).unwrap() {
-        let path = file.unwrap().path();
-        // Each on its own, since some of them delete what others look at.
-        let function = function().await;
-        function
-            .world
-            .add(&user(DOWNTOWN), "demo-academy-token", None)
-            .await;
-        let (mut hook, state) = hook(1, DOWNTOWN, CREATED, Some("my-service-v1"));
-        // Refused without a call, however public the network is that the tests run in.
-        hook.subscription.target = Target::parse("http://127.0.0.1:1/").unwrap();
-        let at = "2025-01-20T15:30:00Z".parse().unwrap();
-        let errors = &function.world.stores.errors;
-        errors.record(&letter(&hook, 1, at), at).await.unwrap();
-        function.store(&[(hook, state)]).await;
-        let text = std::fs::read_to_string(&path).unwrap();
-        let (parts, body) = lambda_http::request::from_str(&text).unwrap().into_parts();
-        let body = axum::body::Body::from(body.to_vec());
-        let answer = function
-            .api
-            .send(axum::http::Request::from_parts(parts, body))
-            .await;
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        statuses.push((name, answer.0.status().as_u16()));
-    }
-    statuses.sort();
-    let wanted = [
-        ("attempts", 200),
-        ("catalog", 200),
-        ("delete", 200),
-        ("delete-by-filter", 200),
-        ("delete-error", 200),
-        ("errors", 200),
-        ("get-hook", 200),
-        ("health", 200),
-        ("hook-health", 200),
-        ("list-hooks", 200),
-        ("ping", 200),
-        ("redeliver-error", 202),
-        ("redeliver-hook", 202),
-        ("rotate-secret", 200),
-        ("sample", 200),
-        ("sample-of-hook", 200),
-        ("secret", 200),
-        ("subscribe", 201),
-        ("unknown-path", 404),
-        ("update", 200),
-    ];
-    let statuses: Vec<_> = statuses
-        .iter()
-        .map(|(name, status)| (name.as_str(), *status))
-        .collect();
-    assert_eq!(statuses, wanted);
 }

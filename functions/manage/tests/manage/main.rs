@@ -10,4 +10,5 @@ mod function;
 mod http;
 mod reference;
 mod repair;
+mod runtime;
 mod secrets;

@@ -232,6 +232,13 @@ fn the_bundle_on_one_machine_has_the_templates_figures() {
         let times = number(&TEMPLATE.properties(queue)["RedrivePolicy"]["maxReceiveCount"]);
         assert_eq!(times, of_bundle(figure), "{queue}");
     }
+    for (function, figure) in [
+        ("Deliver", "DELIVER_TIMEOUT_S"),
+        ("Errors", "ERRORS_TIMEOUT_S"),
+    ] {
+        let timeout_s = number(&TEMPLATE.properties(function)["Timeout"]);
+        assert_eq!(timeout_s, of_bundle(figure), "{function}");
+    }
     for worker in TEMPLATE.workers() {
         let batch_size = number(&worker.mapping["BatchSize"]);
         assert_eq!(batch_size, of_bundle("BATCH_SIZE"), "{}", worker.function);

@@ -1,0 +1,121 @@
+//! The function's own binary under a Runtime API, as Lambda runs it.
+
+use serde_json::{Value, json};
+use shared::model::{QueueMessage, Target};
+use testing::{Bootstrap, DOWNTOWN, Environment, World, event_files, user};
+
+use super::function::{CREATED, hook};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_manage");
+
+/// An event file of a function.
+fn file(function: &str, name: &str) -> Value {
+    let mut files = event_files(function).into_iter();
+    files.find(|file| file.name == name).unwrap().event
+}
+
+/// What the event files are for: an academy, its hook, and deliveries to it that were given up.
+async fn start() -> (World, Bootstrap) {
+    let world = World::start().await;
+    let academy = user(DOWNTOWN);
+    world.add(&academy, "demo-academy-token", None).await;
+    let (mut hook, state) = hook(1, DOWNTOWN, CREATED, Some("my-service-v1"));
+    // Refused without a call, however public the network is that the tests run in.
+    hook.subscription.target = Target::parse("http://127.0.0.1:1/").unwrap();
+    world.stores.hooks.import(&[(hook, state)]).await.unwrap();
+    for name in ["given-up", "no-answer"] {
+        let event = file("errors", name);
+        let body = event["Records"][0]["body"].as_str().unwrap();
+        let QueueMessage::DeadLetter(letter) = QueueMessage::decode(body).unwrap() else {
+            panic!("{name} is no dead letter")
+        };
+        let recording = world.stores.errors.record(&letter, letter.failed_at);
+        recording.await.unwrap();
+    }
+    let process = Bootstrap::start(BINARY, &environment(&world).await).await;
+    (world, process)
+}
+
+async fn environment(world: &World) -> Environment {
+    let queue = world.aws.sqs().create_queue().queue_name("deliveries");
+    let url = queue.send().await.unwrap().queue_url.unwrap();
+    Environment::of("Manage", &world.aws, &[("DeliveriesQueue", &url)])
+}
+
+#[tokio::test]
+async fn one_process_does_with_every_event_file_what_is_said_of_it() {
+    let (world, process) = start().await;
+    let mut figures = Vec::new();
+    for file in event_files("manage") {
+        let answer = process.answer(file.event.clone()).await;
+        file.assert_answered(&answer);
+        let class = match answer["statusCode"].as_u64().unwrap() {
+            400.. => "RequestsRefused",
+            _ => "RequestsAnswered",
+        };
+        figures.push(json!({"Function": "manage", class: 1}));
+    }
+    // The last of them delete everything.
+    assert!(
+        world
+            .stores
+            .hooks
+            .everywhere(None)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let answer = process.answer(file("manage", "get-hook")).await;
+    assert_eq!(answer["statusCode"], 404, "{answer}");
+    figures.push(json!({"Function": "manage", "RequestsRefused": 1}));
+
+    let log = process.end().await;
+    log.assert_of_requests();
+    assert_eq!(log.metrics(), figures);
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_an_error_and_the_process_lives_on() {
+    let (_world, process) = start().await;
+    let of_queue = file("errors", "given-up");
+    for shape in [json!({"neither": 1}), of_queue, json!(null)] {
+        let ended = process.invoke(shape).await;
+        assert!(ended.answer.is_err(), "{ended:?}");
+    }
+    let answer = process.answer(file("manage", "get-hook")).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    process.end().await.assert_of_requests();
+}
+
+#[tokio::test]
+async fn a_request_that_panics_is_an_error_and_the_process_lives_on() {
+    let (_world, process) = start().await;
+    // The library that makes a request of the event cannot make one of these.
+    let mut host = file("manage", "get-hook");
+    host["headers"]["host"] = json!("not a host");
+    let mut query = file("manage", "list-hooks");
+    query["rawQueryString"] = json!("like=not a query");
+    let mut panicked = Vec::new();
+    for request in [host, query] {
+        let ended = process.invoke(request).await;
+        let error = ended.answer.unwrap_err();
+        assert!(error.error_message.contains("panicked"), "{error:?}");
+        panicked.push(ended.request_id);
+    }
+    let answer = process.answer(file("manage", "get-hook")).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+
+    let log = process.end().await;
+    log.assert_of_requests();
+    for request_id in panicked {
+        let lines = log.of_request(&request_id);
+        let panicked = lines.iter().filter(|line| line["message"] == "panicked");
+        assert_eq!(panicked.count(), 1, "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_variable_it_needs_it_ends_and_says_which() {
+    let world = World::start().await;
+    Bootstrap::assert_needs_its_variables(BINARY, &environment(&world).await);
+}
