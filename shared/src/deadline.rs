@@ -9,6 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+/// How long Lambda lets an invocation take at most.
+const LONGEST: Duration = Duration::from_mins(15);
+
 /// When an invocation has to end.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
@@ -17,10 +20,13 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// That of an invocation that has from now until this time.
+    /// That of an invocation that has from now until this time. One that is over before it begins says
+    /// nothing: Lambda has no such invocations, but `cargo lambda watch` gives every one a time in 1970. It
+    /// has as long as Lambda lets any take.
     #[must_use]
     pub fn at(end: Timestamp, now: Timestamp) -> Self {
-        Self::after(Duration::try_from(end.duration_since(now)).unwrap_or_default())
+        let left = Duration::try_from(end.duration_since(now)).ok();
+        Self::after(left.filter(|left| !left.is_zero()).unwrap_or(LONGEST))
     }
 
     /// That of an invocation that begins at this moment.
@@ -64,8 +70,9 @@ mod tests {
     }
 
     #[test]
-    fn an_invocation_whose_time_is_over_has_none() {
-        assert_eq!(of(0), [Duration::ZERO; 2]);
-        assert_eq!(of(-1), [Duration::ZERO; 2]);
+    fn a_time_that_is_over_says_nothing() {
+        for left_ms in [0, -1, -1_000_000_000] {
+            assert_eq!(of(left_ms), [600, 882].map(Duration::from_secs));
+        }
     }
 }

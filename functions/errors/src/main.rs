@@ -7,7 +7,7 @@ use errors::Errors;
 use lambda_runtime::{LambdaEvent, service_fn};
 use shared::{aws, clock, config, deadline::Deadline, metrics::Reporter, store::Stores, telemetry};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     telemetry::logged(Box::pin(run())).await
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use ingest::{Bus, Ingest};
 use shared::{aws, config, metrics::Reporter, queue::Queue, store::Stores, telemetry};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     telemetry::logged(Box::pin(run())).await
 }

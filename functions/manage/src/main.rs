@@ -13,7 +13,7 @@ use shared::{
     telemetry,
 };
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     telemetry::logged(Box::pin(run())).await
 }
