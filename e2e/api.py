@@ -14,6 +14,8 @@ import tempfile
 import time
 import urllib.request
 
+from bounds import bounded
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "events" / "fixtures.json"
 # An academy sees its own, a superadmin everything, and may do what publishers may.
@@ -29,6 +31,8 @@ CHECKS = [
 ]
 # The same cases every time: what fails in one run fails in the next.
 BOUNDS = ["--max-examples", "25", "--seed", "20250120", "--request-timeout", "30"]
+# The whole run, several times over.
+BOUND_S = 480
 
 
 @contextlib.contextmanager
@@ -43,7 +47,8 @@ def serving(binary):
             wait_for(f"http://{address}/health", server)
             yield f"http://{address}"
         finally:
-            server.terminate()
+            # It keeps nothing.
+            server.kill()
 
 
 def wait_for(url, server):
@@ -56,6 +61,7 @@ def wait_for(url, server):
 
 
 def main():
+    bounded(BOUND_S, sys.exit)
     binary, *options = sys.argv[1:]
     failed = False
     with serving(binary) as api:

@@ -12,6 +12,8 @@ on what those before them have left. To learn what is deployed, read them in thi
 - `test_4_rights`: each function may do what it does, and little else.
 - `test_5_logs`: what the logs say of all that: metrics, and one delivery followed by its id.
 
+A run leaves what the functions have logged in target/e2e/functions.log, by time, whether it has failed or not.
+
 `stack` deploys, and says in `for_the_emulator` what of the expanded template it has to change for the emulator;
 `emulator` is its process; `recorder` listens to the functions' calls of AWS; `receiver` is the academy's endpoint.
 
@@ -20,10 +22,13 @@ Run it with `make e2e-stack`. By hand, once that has built everything: `.venv/e2
 
 import collections
 import contextlib
+import datetime
+import functools
 import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -33,8 +38,12 @@ import pytest
 import receiver as receivers
 import recorder as recorders
 import stack as stacks
+from bounds import bounded
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+LOG = ROOT / "target/e2e/functions.log"
+# What is said of it when the run has ended.
+KEPT = pytest.StashKey()
 # The whole run, of which the tests take about two minutes: what hangs is ended, with everything it has started.
 BOUND_S = 300
 # The emulator looks into its queues once a second.
@@ -50,13 +59,12 @@ def pytest_addoption(parser):
 
 
 def pytest_configure():
-    # Both end the run as Ctrl-C does: through the fixtures, which end their processes.
-    def end(number, _):
-        pytest.exit(f"ended by {signal.Signals(number).name}", returncode=1)
+    bounded(BOUND_S, functools.partial(pytest.exit, returncode=1))
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGALRM, end)
-    signal.alarm(BOUND_S)
+
+def pytest_terminal_summary(terminalreporter, config):
+    if kept := config.stash.get(KEPT, None):
+        terminalreporter.write_line(kept)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -118,7 +126,23 @@ def stack(emulator, receiver, pytestconfig):
         # The receiver is on this machine, whose addresses hooks may not call.
         "AllowTargets": receiver.address,
     }
-    return stacks.deploy(emulator, pytestconfig.getoption("bootstraps"), parameters)
+    stack = stacks.deploy(emulator, pytestconfig.getoption("bootstraps"), parameters)
+    yield stack
+    pytestconfig.stash[KEPT] = keep_logs(stack)
+
+
+def keep_logs(stack):
+    """Writes what all functions have logged into one file, by time, and says how an event is followed there."""
+    events = [(*event, name) for function, name in stacks.FUNCTIONS.items() for event in stack.events(function)]
+    events.sort(key=lambda event: event[0])
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with LOG.open("w", encoding="utf-8") as log:
+        for at_ms, message, name in events:
+            at = datetime.datetime.fromtimestamp(at_ms / 1000, datetime.timezone.utc)
+            log.write(f"{at:%H:%M:%S}.{at_ms % 1000:03} {name:7} {message}\n")
+    given_up = [message for _, message, name in events if name == "errors" and '"given up"' in message]
+    ids = re.findall(r'"event_id":"([^"]+)"', "".join(given_up)) or ["ID"]
+    return f"The functions' log; what became of one event: grep {ids[0]} {LOG}"
 
 
 @pytest.fixture(scope="session")

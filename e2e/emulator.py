@@ -11,6 +11,7 @@ import time
 import urllib.request
 
 import boto3
+from botocore.config import Config
 
 REGION = "eu-central-1"
 ACCOUNT = "000000000000"
@@ -18,6 +19,8 @@ ACCOUNT = "000000000000"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 START_S = 60
 STOP_S = 10
+# An emulator that hangs is not asked again and again.
+CALLS = Config(read_timeout=30, retries={"total_max_attempts": 1})
 
 
 class Emulator:
@@ -37,6 +40,7 @@ class Emulator:
             region_name=REGION,
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            config=CALLS,
         )
 
     def environment(self):

@@ -1,5 +1,5 @@
 """A proxy between the functions and the emulator that writes down each call: whose it was, what it did to
-what, and how it ended.
+what, and how it ended. On request it plays an outage of one action.
 
 A function's name is in its user agent. What a call asks rights for is said as IAM says it: a transaction is
 its single writes, a batch of messages is the right for one, and an index of a table is a resource beside it.
@@ -53,6 +53,17 @@ class Recorder:
     def __init__(self):
         self.calls = []
         self.url = None
+        # The action that AWS does not do at present.
+        self.out = None
+
+    @contextlib.contextmanager
+    def outage(self, action):
+        """For as long as the block lasts, no call comes to this action."""
+        self.out = action
+        try:
+            yield
+        finally:
+            self.out = None
 
     def of(self, function):
         """The rights that a function has used, each once."""
@@ -71,6 +82,10 @@ def recording(emulator_port):
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            wanted = list(rights(self.headers["X-Amz-Target"], json.loads(body)))
+            if recorder.out in (action for action, _ in wanted):
+                self.send_error(503)
+                return
             connection = http.client.HTTPConnection("127.0.0.1", emulator_port, timeout=TIMEOUT_S)
             with contextlib.closing(connection):
                 # With the host that the call was signed for.
@@ -78,7 +93,7 @@ def recording(emulator_port):
                 connection.request("POST", self.path, body, headers)
                 answer = connection.getresponse()
                 content = answer.read()
-            self.record(body, answer.status)
+            self.record(wanted, answer.status)
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in HOP:
@@ -87,10 +102,10 @@ def recording(emulator_port):
             self.end_headers()
             self.wfile.write(content)
 
-        def record(self, body, status):
+        def record(self, wanted, status):
             agent = f"{self.headers.get('User-Agent')} {self.headers.get('x-amz-user-agent')}"
             name = re.search(r"\bapp/(\w+)", agent)
-            for action, resource in rights(self.headers["X-Amz-Target"], json.loads(body)):
+            for action, resource in wanted:
                 recorder.calls.append(Call(name and name[1], action, resource, status))
 
         def log_message(self, *_):

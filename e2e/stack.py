@@ -10,12 +10,15 @@ import json
 import pathlib
 import zipfile
 
+import botocore.exceptions
 from check_template import TEMPLATE, expand, yaml_parse
 
 STACK = "academy-hooks-e2e"
 BUCKET = "e2e-code"
 # What is asked for one message's right when it is done to many.
 BATCHED = {"sqs:SendMessage", "sqs:DeleteMessage"}
+# What the emulator writes around an invocation, as Lambda does.
+FRAME = ("START RequestId:", "END RequestId:", "REPORT RequestId:")
 FUNCTIONS = {"Manage": "manage", "Ingest": "ingest", "Deliver": "deliver", "Errors": "errors"}
 
 
@@ -114,12 +117,17 @@ class Stack:
         }
         self.api_host = f"{self.physical['Api']}.execute-api.localhost:{emulator.port}"
 
-    def logs(self, function):
-        """What a function has logged, line by line."""
+    def events(self, function):
+        """What a function has logged, line by line, each with its time in milliseconds."""
         logs = self.emulator.client("logs")
         group = f"/aws/lambda/{STACK}-{FUNCTIONS[function]}"
         pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
-        return [event["message"].rstrip() for page in pages for event in page["events"]]
+        events = [(event["timestamp"], event["message"].rstrip()) for page in pages for event in page["events"]]
+        return [(at, line) for at, line in events if line and not line.startswith(FRAME)]
+
+    def logs(self, function):
+        """The lines alone."""
+        return [line for _, line in self.events(function)]
 
     def mapping(self, resource):
         """An event source mapping as it stands."""
@@ -155,11 +163,11 @@ def deploy(emulator, bootstraps, parameters):
     cloudformation.execute_change_set(StackName=STACK, ChangeSetName="e2e")
     try:
         cloudformation.get_waiter("stack_create_complete").wait(StackName=STACK, WaiterConfig=wait)
-    except Exception:
-        for event in cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]:
-            if "FAILED" in event["ResourceStatus"]:
-                print(event["LogicalResourceId"], event.get("ResourceStatusReason"))
-        raise
+    except botocore.exceptions.WaiterError as error:
+        events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+        failed = [event for event in events if "FAILED" in event["ResourceStatus"]]
+        reasons = [f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}" for event in failed]
+        raise RuntimeError("\n".join(["the deployment has failed", *reasons])) from error
     description = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
     resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
     return Stack(emulator, expanded, description, resources)

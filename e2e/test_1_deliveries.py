@@ -1,7 +1,5 @@
 """What everybody wants of it: somebody subscribes, somebody publishes, and it arrives."""
 
-import json
-
 from receiver import signed
 
 EVENT = "cohort_user.added"
@@ -66,6 +64,18 @@ def test_an_owner_manages_its_hooks(subscribe, call, tokens, receiver):
     assert call("POST", f"hook/{hook}/ping", tokens.academy).body["code"] == 204
 
 
+def test_a_hook_that_moves_gets_nothing_more_of_what_it_was_for(
+    subscribe, publish, receiver, call, tokens, until, queue, held
+):
+    hook = subscribe(EVENT, "moved")
+    with held("DeliverDeliveries"):
+        publish(EVENT, {"id": 241})
+        change = {"event": "assignment.assignment_created", "target": receiver.url("moved")}
+        assert call("PUT", f"hook/subscribe/{hook}", tokens.academy, change).status == 200
+    until(lambda: queue("DeliveriesQueue").count() == 0)
+    assert not receiver.deliveries["moved"]
+
+
 def test_a_superadmin_hears_every_academy(publish, receiver, call, tokens, until):
     answer = call("POST", "hook/subscribe", tokens.superadmin, {"event": EVENT, "target": receiver.url("all")})
     publish(EVENT, {"id": 235})
@@ -120,9 +130,13 @@ def dead_messages_are_back(dead, until):
     until(lambda: int(dead.attributes()["ApproximateNumberOfMessages"]) == 1, 45)
 
 
-def test_no_rule_listens_to_a_foreign_source(put, queue, stack):
-    patterns = stack.template["Resources"]["EventsRule"]["Properties"]["EventPattern"]
-    assert "breathecode.nobody" not in patterns["source"]
-    put("breathecode.nobody", EVENT, {"academy": "lisbon", "payload": json.loads("{}")})
-    assert queue("EventsQueue").count() == 0
+def test_what_another_source_puts_on_the_bus_is_none_of_ours(subscribe, put, receiver, until, queue):
+    subscribe(EVENT, "sources")
+    foreign, ours = ({"academy": "downtown-campus", "payload": {"id": number}} for number in (239, 240))
+    put("breathecode.nobody", EVENT, foreign)
+    put("breathecode.admissions", EVENT, ours)
+    until(lambda: receiver.deliveries["sources"])
+    until(lambda: queue("EventsQueue").count() == 0)
+    until(lambda: queue("DeliveriesQueue").count() == 0)
+    assert [delivery.payload["id"] for delivery in receiver.deliveries["sources"]] == [240]
     assert queue("DeadEventsQueue").count() == 0

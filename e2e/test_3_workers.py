@@ -1,5 +1,5 @@
-"""What happens to a batch when one message in it is bad, and when its worker dies: the queues and the event
-source mappings, as the template has set them up.
+"""What happens to a batch when one message in it is bad, when its worker dies, and when AWS is out of order: the
+queues and the event source mappings, as the template has set them up.
 
 This is the second door of the dead-letter queue: the redrive policy, after the fifth time in vain.
 """
@@ -110,3 +110,20 @@ def test_a_delivery_that_kills_every_worker_becomes_an_error_that_can_be_repaire
     assert call("POST", f"hook/error/{error['id']}/redeliver", tokens.academy).body["redelivered"] == 1
     until(lambda: receiver.ids("deadly") == [first] * (TIMES + 1))
     assert call("DELETE", f"hook/error/{error['id']}", tokens.academy).status == 200
+
+
+def test_what_cannot_be_queued_is_not_lost(
+    subscribe, put, receiver, until, queue, recorder, stack, call, tokens
+):
+    subscribe(EVENT, "outage")
+    body = {"event": EVENT, "academy": "downtown-campus", "payload": {"id": 430}, "id": "cohort-user-430-added"}
+    with recorder.outage("sqs:SendMessage"):
+        assert call("POST", "event", tokens.publisher, body).status == 503
+        put("breathecode.admissions", EVENT, {"academy": "downtown-campus", "payload": {"id": 431}})
+        until(lambda: "1 partial failure" in stack.mapping("IngestBusEvents")["LastProcessingResult"])
+
+    # What came over the bus comes again by itself, and the publisher may publish again under the same id.
+    assert call("POST", "event", tokens.publisher, body).status == 202
+    until(lambda: {delivery.payload["id"] for delivery in receiver.deliveries["outage"]} == {430, 431})
+    until(lambda: queue("EventsQueue").count() == 0)
+    assert queue("DeadEventsQueue").count() == 0

@@ -2,7 +2,7 @@
 
 `sam validate` knows SAM's resources only, cfn-lint and checkov know CloudFormation's, so the template is checked as
 it stands by the one and as SAM's translator expands it by the others. Rules of our own are tests, in
-shared/tests/shared/template/rules.rs.
+shared/tests/shared/template/rules/.
 """
 
 import json
