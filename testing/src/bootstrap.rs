@@ -189,8 +189,10 @@ impl Log {
             .collect()
     }
 
-    /// Holds that each line is of an invocation, but for the last one, which says why the process has ended.
+    /// Holds that each line is of an invocation, but for the last one, which says why the process has ended,
+    /// as its code does.
     pub fn assert_of_requests(&self) {
+        assert_eq!(self.status.code(), Some(1));
         let (last, lines) = self.lines.split_last().unwrap();
         assert_eq!(last["message"], "the function has ended", "{last}");
         for line in lines {

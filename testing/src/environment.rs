@@ -1,6 +1,6 @@
 //! The environment of a function, as `template.yaml` has it.
 
-use std::{collections::BTreeMap, path::Path, sync::LazyLock, time::Duration};
+use std::{collections::BTreeMap, net::TcpListener, path::Path, sync::LazyLock, time::Duration};
 
 use emulator::LocalAws;
 use yaml_rust2::{Yaml, YamlLoader};
@@ -66,6 +66,13 @@ impl Environment {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// Where the tables take what is asked of them and say nothing, for as long as the listener is there.
+    pub fn with_silent_tables(self) -> (Self, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        (self.with("AWS_ENDPOINT_URL_DYNAMODB", &url), listener)
     }
 
     /// Without this variable.

@@ -9,7 +9,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use super::{
     bench::{Bench, encoded, event, job},
-    receiver::{answering, closed, listener, requests, url},
+    receiver::{answering, closed, requests, url},
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_deliver");
@@ -148,12 +148,8 @@ async fn before_its_time_is_over_a_batch_writes_what_has_ended_and_names_the_res
 async fn when_the_tables_hang_a_batch_names_all_of_it_before_its_time_is_over() {
     let bench = Bench::new(&[], "5s").await;
     let hook = bench.hook("http://127.0.0.1:9/").await;
-    // It accepts, and says nothing.
-    let (_listener, silent) = listener().await;
-    let environment = bench.environment("", "5s");
-    let environment = environment
-        .with("AWS_ENDPOINT_URL_DYNAMODB", &format!("http://{silent}"))
-        .timing_out_after(Duration::from_secs(2));
+    let (environment, _listener) = bench.environment("", "5s").with_silent_tables();
+    let environment = environment.timing_out_after(Duration::from_secs(2));
     let process = Bootstrap::start(BINARY, &environment).await;
     let batch = event([encoded(job(&hook)), encoded(job(&hook))]);
     let ended = process.invoke(to_value(batch).unwrap()).await;

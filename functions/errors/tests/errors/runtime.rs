@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::model::{HookId, QueueMessage};
 use testing::{Bootstrap, event_files};
-use tokio::net::TcpListener;
 
 use super::bench::{ACADEMY, Bench};
 
@@ -75,13 +74,8 @@ async fn what_is_no_event_of_a_queue_is_an_error_and_the_process_lives_on() {
 #[tokio::test]
 async fn when_the_table_hangs_a_batch_is_named_before_its_time_is_over() {
     let bench = Bench::new().await;
-    // It accepts, and says nothing.
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", silent.local_addr().unwrap());
-    let environment = bench.environment();
-    let environment = environment
-        .with("AWS_ENDPOINT_URL_DYNAMODB", &url)
-        .timing_out_after(Duration::from_secs(2));
+    let (environment, _listener) = bench.environment().with_silent_tables();
+    let environment = environment.timing_out_after(Duration::from_secs(2));
     let process = Bootstrap::start(BINARY, &environment).await;
     let records = ["given-up", "no-answer"].map(|name| file(name)["Records"][0].clone());
     let ended = process.invoke(json!({"Records": records})).await;

@@ -166,6 +166,35 @@ async fn an_invocation_prints_its_metrics_in_one_line_and_all_others_are_of_its_
     assert_eq!(log.metrics(), wanted, "{log:?}");
 }
 
+/// It does not look at the time that it has: a call of a table is given up well before that is over, and with
+/// the first that fails a request, and a batch, ends. One that is cut off by Lambda all the same comes again, and
+/// what of it has been settled is known by its id.
+#[tokio::test]
+async fn when_the_tables_hang_publishers_are_told_and_the_bus_sends_again_before_the_time_is_over()
+{
+    let on_bus = OnBus::start().await;
+    let (environment, _listener) = environment(&on_bus).with_silent_tables();
+    let of_api = Bootstrap::start(BINARY, &environment).await;
+    let of_bus = Bootstrap::start(BINARY, &environment).await;
+    let records = ["bus-event", "bus-change"].map(|name| file(name)["Records"][0].clone());
+    let batch = json!({"Records": records});
+    let (request, batch) = tokio::join!(of_api.invoke(file("publish")), of_bus.invoke(batch));
+    assert!(request.is_in_time && batch.is_in_time);
+    let answer = request.answer.unwrap();
+    assert_eq!(answer["statusCode"], 503, "{answer}");
+    let failures = records.map(|record| json!({"itemIdentifier": record["messageId"]}));
+    let answer = json!({"batchItemFailures": failures});
+    assert_eq!(batch.answer.unwrap(), answer);
+    assert_eq!(on_bus.function.queued().await, Vec::<u64>::new());
+    assert!(on_bus.dead().await.is_empty());
+
+    let log = of_api.end().await;
+    log.assert_of_requests();
+    let figures = json!({"Function": "ingest", "RequestsFailed": 1});
+    assert_eq!(log.metrics(), [figures]);
+    of_bus.end().await.assert_of_requests();
+}
+
 #[tokio::test]
 async fn without_a_variable_it_needs_it_ends_and_says_which() {
     let on_bus = OnBus::start().await;

@@ -114,6 +114,28 @@ async fn a_request_that_panics_is_an_error_and_the_process_lives_on() {
     }
 }
 
+/// It does not look at the time that it has: a call of a table is given up well before that is over, and with
+/// the first that fails a request ends.
+#[tokio::test]
+async fn when_the_tables_hang_a_request_is_answered_503_before_its_time_is_over() {
+    let world = World::start().await;
+    let (environment, _listener) = environment(&world).await.with_silent_tables();
+    let process = Bootstrap::start(BINARY, &environment).await;
+    let ended = process.invoke(file("manage", "get-hook")).await;
+    assert!(ended.is_in_time);
+    let answer = ended.answer.unwrap();
+    assert_eq!(answer["statusCode"], 503, "{answer}");
+    // What needs no table is answered all the while.
+    let answer = process.answer(file("manage", "health")).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+
+    let log = process.end().await;
+    log.assert_of_requests();
+    let figures = ["Failed", "Answered"]
+        .map(|class| json!({"Function": "manage", format!("Requests{class}"): 1}));
+    assert_eq!(log.metrics(), figures);
+}
+
 #[tokio::test]
 async fn without_a_variable_it_needs_it_ends_and_says_which() {
     let world = World::start().await;
