@@ -26,7 +26,9 @@ pub(crate) async fn academy(deployment: &Deployment, slug: &str, erase: bool) ->
     let found = Found::of(&stores, slug).await?;
     println!("{found}");
     if erase {
-        found.erase(&stores).await?;
+        found.lock_out(&stores).await?;
+        // What has been made since it was looked at is erased as well.
+        Found::of(&stores, slug).await?.erase(&stores).await?;
         println!("It is erased.");
     } else {
         println!("Nothing is erased yet: `academy-hooks academy erase {slug} --yes` does it.");
@@ -69,7 +71,8 @@ impl Found {
         })
     }
 
-    async fn erase(self, stores: &Stores) -> Result<()> {
+    /// Takes away who could act for it.
+    async fn lock_out(&self, stores: &Stores) -> Result<()> {
         for token in &self.tokens {
             stores.identities.delete_token(&token.digest).await?;
         }
@@ -79,6 +82,11 @@ impl Found {
         if let Some(academy) = &self.academy {
             stores.identities.delete_academy(academy).await?;
         }
+        Ok(())
+    }
+
+    /// Takes away what it has, when nobody can act for it any more.
+    async fn erase(self, stores: &Stores) -> Result<()> {
         stores.hooks.delete_all(&self.hooks).await?;
         for error in &self.errors {
             stores.errors.delete(error).await?;
