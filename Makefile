@@ -42,7 +42,8 @@ e2e-stack: $(VENV)/.e2e-tools command ## Deploy template.yaml to an emulator of 
 	$(E2E_VENV)/bin/python -m pytest e2e
 
 .PHONY: local-events
-local-events: $(VENV)/.python-tools command ## Try every file of events/ on functions that cargo-lambda runs (five minutes)
+local-events: $(VENV)/.python-tools ## Try every file of events/ on functions that cargo-lambda runs (seconds, once they are built)
+	cargo build --locked
 	python3 scripts/local_events.py $(COMMAND)
 
 .PHONY: command
