@@ -60,14 +60,19 @@ impl Found {
         let mut tokens = stores.identities.tokens().await?;
         tokens.retain(|token| token.username == slug);
         let scope = Scope::of_owner(slug, false);
+        let everybodys = stores.hooks.in_scope(&Scope::Platform, None).await?;
+        let mut hooks = stores.hooks.in_scope(&scope, None).await?;
+        // Its own are among those when a change of its role was cut off.
+        let (own, everybodys) = everybodys.into_iter().partition(|hook| hook.owner == slug);
+        hooks.extend::<Vec<_>>(own);
         Ok(Self {
             academy,
             user,
             tokens,
-            hooks: stores.hooks.in_scope(&scope, None).await?,
+            hooks,
             errors: stores.errors.of_owner(slug).await?,
             kept: stores.errors.kept_of_academy(slug).await?,
-            everybodys: stores.hooks.in_scope(&Scope::Platform, None).await?,
+            everybodys,
         })
     }
 
