@@ -23,7 +23,7 @@ CARGO_TOOLS := cargo-deny@0.20.2 cargo-machete@0.9.2
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: ## Run every test
@@ -42,7 +42,8 @@ e2e-stack: $(VENV)/.e2e-tools command ## Deploy template.yaml to an emulator of 
 	$(E2E_VENV)/bin/python -m pytest e2e
 
 .PHONY: local-events
-local-events: $(VENV)/.python-tools command ## Try every file of events/ on functions that cargo-lambda runs (five minutes)
+local-events: $(VENV)/.python-tools ## Try every file of events/ on functions that cargo-lambda runs (seconds, once they are built)
+	cargo build --locked
 	python3 scripts/local_events.py $(COMMAND)
 
 .PHONY: command

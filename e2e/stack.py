@@ -35,7 +35,8 @@ def for_the_emulator(expanded):
        the emulator asks for actions that IAM does not have. The roles get these beside the real ones.
     5. Numbers. A parameter of type Number is a text to the emulator's event source mappings, which compare
        it. They get the default as the number that it is.
-    6. Alarms over an expression of several metrics, which the emulator refuses, are left out.
+    6. Alarms over an expression of several metrics, which is all of them, are left out: the emulator refuses
+       them.
     """
     template = copy.deepcopy(expanded)
     resources = template["Resources"]

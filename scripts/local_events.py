@@ -1,6 +1,5 @@
-"""Runs every file of events/ through `cargo lambda invoke`, against `cargo lambda watch` and the services of
-`academy-hooks serve`, and holds each answer to events/outcomes.json. Then it asks the watcher by path, as `curl`
-would, whether a request reaches the function that it is for.
+"""Has every file of events/ handled by its function in `cargo lambda watch`, over the tables and queues of
+`academy-hooks serve`, and holds what comes of it to events/outcomes.json.
 
 usage: local_events.py SERVER
 """
@@ -21,150 +20,178 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EVENTS = ROOT / "events"
-# The first call of a function builds it.
-BUILD_S = 900
-START_S = 60
-STOP_S = 10
-# Requests by path: which function answers, and how.
-ROUTED = [
-    ("GET", "/health", "manage", 200),
-    ("GET", "/v1/notify/hook/subscribe", "manage", 401),
-    ("GET", "/v1/notify/hook/subscribe/1", "manage", 401),
-    ("POST", "/v1/notify/event", "ingest", 401),
-    ("POST", "/v1/notify/change", "ingest", 401),
-]
-
-
-def main(server):
-    def end(number, _):
-        sys.exit(f"ended by {signal.Signals(number).name}")
-
-    # Through the blocks below, which end what they have started.
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGALRM, end)
-    signal.alarm(BUILD_S + START_S)
-    with tempfile.TemporaryDirectory() as folder, serving(server, pathlib.Path(folder)) as services:
-        environment = os.environ | services
-        with watching(environment, pathlib.Path(folder)) as port:
-            for outcome in json.loads((EVENTS / "outcomes.json").read_text(encoding="utf-8")):
-                check(outcome, invoke(outcome["event"], port, environment))
-            for method, path, function, status in ROUTED:
-                found = request(method, path, port)
-                expect(found == status, f"{method} {path}: {found}, and not {function}'s {status}")
-                print(f"{method} {path}: {status}", flush=True)
-    print("every event file has come to what is said of it")
+# What a request by path is answered without a token. But for the last, which is nobody's, each path is known to
+# one function only, and the other would answer 404.
+ROUTES = {
+    "/health": 200,
+    "/v1/notify/hook/subscribe": 401,
+    "/v1/notify/hook/subscribe/1": 401,
+    "/v1/notify/event": 405,
+    "/v1/notify/change": 405,
+    "/": 404,
+}
+# In seconds: for all of it, for a start, for one answer (the first one builds what is not built), for an end.
+IN_ALL, START, ANSWER, END = 900, 30, 300, 45
 
 
 @contextlib.contextmanager
-def serving(server, folder):
-    """`serve` with the people and hooks that the event files are about; its variables."""
-    command = [server, "serve", "--in-memory", "--addr", "127.0.0.1:0", "--fixtures", EVENTS / "fixtures.json"]
-    with running(command, os.environ, folder / "serve.log") as log:
-        # The last line that it prints when it is ready.
-        until(lambda: "DEAD_EVENTS_QUEUE_URL" in log.read_text(encoding="utf-8"), "serve is not ready", log)
-        yield dict(re.findall(r"^\s*export (\w+)=(\S+)$", log.read_text(encoding="utf-8"), re.MULTILINE))
+def running(command, environment):
+    """A process in a session of its own, and the file that it writes to, for as long as the block lasts."""
+    with tempfile.NamedTemporaryFile() as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+        try:
+            yield process, pathlib.Path(output.name)
+        except Exception:
+            print(pathlib.Path(output.name).read_text(encoding="utf-8", errors="replace"), file=sys.stderr)
+            raise
+        finally:
+            end(process)
 
 
-@contextlib.contextmanager
-def watching(environment, folder):
-    """`cargo lambda watch`; its port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # It listens on every address unless told otherwise.
-    command = ["cargo", "lambda", "watch", "-A", "127.0.0.1", "-P", str(port), "--ignore-changes"]
-    with running(command, environment, folder / "watch.log") as log:
-        until(lambda: is_listening(port), "cargo lambda watch is not ready", log)
-        yield port
-
-
-def is_listening(port):
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
-
-
-def until(is_so, complaint, log):
-    end = time.monotonic() + START_S
-    while not is_so():
-        expect(time.monotonic() < end, f"{complaint}:\n{log.read_text(encoding='utf-8')}")
-        time.sleep(0.1)
-
-
-@contextlib.contextmanager
-def running(command, environment, log):
-    """A process, for as long as the block lasts; then it is ended, with every process below it."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=output, stderr=output)
+def end(process):
+    """Ends a process as Ctrl-C does, or, if that is not enough, with everything that it has started."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    process.send_signal(signal.SIGINT)
     try:
-        yield log
-    finally:
-        below = list(descendants(process.pid))
-        process.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_S)
-        process.kill()
-        process.wait()
-        for pid in below:
+        process.wait(END)
+    except subprocess.TimeoutExpired:
+        for pid in [*descendants(process.pid), process.pid]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        process.wait()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 def descendants(pid):
-    """The processes below a process: the watcher starts functions in groups of their own."""
-    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
-    for child in map(int, children.stdout.split()):
-        yield child
-        yield from descendants(child)
+    """The processes that a process has started, and those that they have."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, check=True, text=True)
+    pairs = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
+    found = [pid]
+    for parent in found:
+        found += [child for child, of in pairs if of == parent]
+    return found[1:]
 
 
-def invoke(event, port, environment):
-    """The answer of the function that an event file is for."""
-    file = EVENTS / f"{event}.json"
-    function = event.partition("/")[0]
-    command = ["cargo", "lambda", "invoke", "-A", "127.0.0.1", "-P", str(port), "--data-file", file, function]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
-    expect(done.returncode == 0, f"{event}: {done.stderr}{done.stdout}")
-    return json.loads(done.stdout)
+def wait_until(ready, process, what):
+    """What `ready` returns as soon as it is something."""
+    limit = time.monotonic() + START
+    while time.monotonic() < limit and process.poll() is None:
+        if value := ready():
+            return value
+        time.sleep(0.05)
+    raise RuntimeError(f"{what} does not start")
 
 
-def check(outcome, answer):
-    """Holds an answer to what is said of its event."""
-    event = outcome["event"]
-    expect(answer.get("statusCode") == outcome.get("status"), f"{event}: {answer}")
-    failures = answer.get("batchItemFailures")
-    again = None if failures is None else [item["itemIdentifier"] for item in failures]
-    expect(again == outcome.get("again"), f"{event}: {answer}")
-    if "body" in outcome:
-        expect(has(json.loads(answer["body"]), outcome["body"]), f"{event}: {answer['body']}")
-    print(f"{event}: {'again ' + str(again) if again is not None else answer['statusCode']}", flush=True)
+def exports(output):
+    """What `serve` prints for other programs, once it has printed everything."""
+    text = output.read_text(encoding="utf-8")
+    return "Stop with Ctrl-C" in text and dict(re.findall(r"export (\w+)=(.*)", text))
 
 
-def has(found, wanted):
-    """Whether a value has all that another has."""
-    if isinstance(wanted, dict):
-        return isinstance(found, dict) and all(
-            name in found and has(found[name], value) for name, value in wanted.items()
-        )
-    if isinstance(wanted, list):
-        return isinstance(found, list) and len(found) == len(wanted) and all(map(has, found, wanted))
-    return found == wanted
+def is_open(port):
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
-def request(method, path, port):
-    """The status that a request by path gets."""
-    asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method, data=b"{}" if method == "POST" else None)
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def status(url):
     try:
-        with urllib.request.urlopen(asked, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=ANSWER) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
 
 
-def expect(is_so, complaint):
-    if not is_so:
-        sys.exit(complaint)
+def invoke(address, event, environment):
+    """What a function answers to an event file, or why it does not."""
+    function = event.split("/")[0]
+    command = ["cargo", "lambda", "invoke", *address, function, "--data-file", EVENTS / f"{event}.json"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, timeout=ANSWER, capture_output=True, text=True)
+    if done.returncode:
+        return done.stderr
+    return json.loads(done.stdout)
 
+
+def has(found, wanted):
+    """Whether a value has all that another has."""
+    match found, wanted:
+        case dict(), dict():
+            return all(name in found and has(found[name], value) for name, value in wanted.items())
+        case list(), list():
+            return len(found) == len(wanted) and all(map(has, found, wanted))
+    return found == wanted
+
+
+def is_right(answer, outcome):
+    """Whether an answer is what `outcomes.json` says."""
+    match answer:
+        case {"statusCode": status, "body": body}:
+            return status == outcome.get("status") and has(json.loads(body), outcome.get("body", {}))
+        case {"batchItemFailures": failures}:
+            return {failure["itemIdentifier"] for failure in failures} == set(outcome.get("again", ["none"]))
+    return False
+
+
+def wrong_events(address, environment):
+    """How many events, and routes, do not come to what they should."""
+    outcomes = json.loads((EVENTS / "outcomes.json").read_text(encoding="utf-8"))
+    listed = {outcome["event"] for outcome in outcomes}
+    there = {path.relative_to(EVENTS).with_suffix("").as_posix() for path in EVENTS.glob("*/*.json")}
+    if listed != there:
+        raise RuntimeError(f"outcomes.json is not about the files there are: {listed ^ there}")
+    wrong = 0
+    for outcome in outcomes:
+        answer = invoke(address, outcome["event"], environment)
+        right = is_right(answer, outcome)
+        print("ok   " if right else "WRONG", outcome["event"], "" if right else answer, flush=True)
+        wrong += not right
+    return wrong
+
+
+def wrong_routes(port):
+    """How many paths do not lead to their functions."""
+    wrong = 0
+    for path, wanted in ROUTES.items():
+        found = status(f"http://127.0.0.1:{port}{path}")
+        print("ok   " if found == wanted else "WRONG", "GET", path, found, flush=True)
+        wrong += found != wanted
+    return wrong
+
+
+def main():
+    (server,) = sys.argv[1:]
+    # What is set up for AWS here must play no part.
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    serve = [server, "serve", "--in-memory", "--addr", "127.0.0.1:0", "--fixtures", EVENTS / "fixtures.json"]
+    with running(serve, ours) as (process, output):
+        environment = ours | wait_until(lambda: exports(output), process, "serve")
+        port = free_port()
+        # It listens on every address unless it is told one.
+        address = ["-A", "127.0.0.1", "-P", str(port)]
+        watch = ["cargo", "lambda", "watch", *address, "--ignore-changes"]
+        with running(watch, environment) as (process, _):
+            wait_until(lambda: is_open(port), process, "cargo lambda watch")
+            wrong = wrong_events(address, environment) + wrong_routes(port)
+    sys.exit(f"{wrong} are wrong" if wrong else 0)
+
+
+def stop(number, _):
+    sys.exit(128 + number)
+
+
+# What ends this is held off while it ends what it has started.
+ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM]
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for number in ENDING:
+        signal.signal(number, stop)
+    signal.alarm(IN_ALL)
+    main()

@@ -122,6 +122,7 @@ fn show(message: &Message, payload: bool) {
             show_job(&job, payload);
         }
         Err(error) => {
+            let error = printable(&error.to_string());
             println!("  unreadable: {error}; {} bytes", body.len());
             if payload {
                 println!("  body {body:?}");
@@ -133,10 +134,14 @@ fn show(message: &Message, payload: bool) {
 fn show_job(job: &DeliveryJob, payload: bool) {
     println!(
         "  delivery {} to hook {} of {}, attempt {}",
-        job.delivery_id, job.hook.id, job.hook.owner, job.attempt
+        job.delivery_id,
+        job.hook.id,
+        printable(&job.hook.owner),
+        job.attempt
     );
     // Quoted, since publishers choose these ids.
-    println!("  event {} with the id {:?}", job.event, job.event_id);
+    let event = printable(&job.event);
+    println!("  event {event} with the id {:?}", job.event_id);
     if payload {
         println!("  payload {}", printable(job.payload.get()));
     }

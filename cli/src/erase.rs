@@ -26,7 +26,9 @@ pub(crate) async fn academy(deployment: &Deployment, slug: &str, erase: bool) ->
     let found = Found::of(&stores, slug).await?;
     println!("{found}");
     if erase {
-        found.erase(&stores).await?;
+        found.lock_out(&stores).await?;
+        // What has been made since it was looked at is erased as well.
+        Found::of(&stores, slug).await?.erase(&stores).await?;
         println!("It is erased.");
     } else {
         println!("Nothing is erased yet: `academy-hooks academy erase {slug} --yes` does it.");
@@ -58,18 +60,24 @@ impl Found {
         let mut tokens = stores.identities.tokens().await?;
         tokens.retain(|token| token.username == slug);
         let scope = Scope::of_owner(slug, false);
+        let everybodys = stores.hooks.in_scope(&Scope::Platform, None).await?;
+        let mut hooks = stores.hooks.in_scope(&scope, None).await?;
+        // Its own are among those when a change of its role was cut off.
+        let (own, everybodys) = everybodys.into_iter().partition(|hook| hook.owner == slug);
+        hooks.extend::<Vec<_>>(own);
         Ok(Self {
             academy,
             user,
             tokens,
-            hooks: stores.hooks.in_scope(&scope, None).await?,
+            hooks,
             errors: stores.errors.of_owner(slug).await?,
             kept: stores.errors.kept_of_academy(slug).await?,
-            everybodys: stores.hooks.in_scope(&Scope::Platform, None).await?,
+            everybodys,
         })
     }
 
-    async fn erase(self, stores: &Stores) -> Result<()> {
+    /// Takes away who could act for it.
+    async fn lock_out(&self, stores: &Stores) -> Result<()> {
         for token in &self.tokens {
             stores.identities.delete_token(&token.digest).await?;
         }
@@ -79,6 +87,11 @@ impl Found {
         if let Some(academy) = &self.academy {
             stores.identities.delete_academy(academy).await?;
         }
+        Ok(())
+    }
+
+    /// Takes away what it has, when nobody can act for it any more.
+    async fn erase(self, stores: &Stores) -> Result<()> {
         stores.hooks.delete_all(&self.hooks).await?;
         for error in &self.errors {
             stores.errors.delete(error).await?;

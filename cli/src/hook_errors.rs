@@ -12,6 +12,7 @@ use shared::{
 use crate::{
     args::{ErrorsArgs, ErrorsCommand},
     operator::{open, queue_url},
+    terminal::one_line,
 };
 
 pub(crate) async fn run(args: ErrorsArgs) -> Result<()> {
@@ -59,6 +60,7 @@ async fn list(errors: &HookErrors, owner: Option<&str>) -> Result<()> {
             updated_at,
         } = error;
         let hooks: Vec<_> = hooks.iter().map(HookId::to_string).collect();
+        let [owner, event, message] = [owner, event, message].map(|text| one_line(&text));
         println!(
             "{id}  {owner}  {event}  {count} deliveries  hooks {}  {created_at} to {updated_at}  \
              {message}",

@@ -1,6 +1,6 @@
 //! Logging. Every log line is one JSON object in a function and one readable line on a laptop; what
 //! is logged are ids, codes and durations, never a payload, a token, a secret or a full target. That holds
-//! at every level: what the SDK would say at `trace`, which is all that it reads and writes, is left out.
+//! at every level: what the SDK and Lambda's runtime would say at `trace`, which is all that they read and write, is left out.
 
 use std::{error::Error, io::IsTerminal, panic, process::ExitCode};
 
@@ -82,7 +82,9 @@ where
         .with_writer(writer)
 }
 
-/// Whether a line of the AWS SDK's may hold what is in the tables and queues.
+/// Whether a line of the AWS SDK's, or of Lambda's runtime, may hold what is in tables, queues and events.
 fn has_contents(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() == Level::TRACE && metadata.target().starts_with("aws_")
+    let target = metadata.target();
+    let is_of_aws = target.starts_with("aws_") || target.starts_with("lambda_");
+    *metadata.level() == Level::TRACE && is_of_aws
 }

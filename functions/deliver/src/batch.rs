@@ -147,12 +147,15 @@ impl<'a> Batch<'a> {
     }
 
     /// Waits for all parts. As long as some take their time, the messages that are done are deleted
-    /// every half second; what the queue does about them at the end then comes to nothing.
-    async fn settle(
+    /// every half second; what the queue does about them at the end then comes to nothing. Nobody waits for
+    /// that, if the queue takes its time.
+    async fn settle<'b>(
         self,
-        mut parts: FuturesUnordered<BoxFuture<'_, Vec<Message>>>,
+        mut parts: FuturesUnordered<BoxFuture<'b, Vec<Message>>>,
         left: &mut BTreeSet<String>,
-    ) {
+    ) where
+        'a: 'b,
+    {
         let mut receipts = Vec::new();
         loop {
             let soon = tokio::time::Instant::now() + SETTLE_AFTER;
@@ -165,8 +168,13 @@ impl<'a> Batch<'a> {
                     receipts.extend(receipt);
                 }
             }
-            let receipts = std::mem::take(&mut receipts);
-            self.deliver.deliveries.delete(receipts).await;
+            if !receipts.is_empty() {
+                let deleting = self
+                    .deliver
+                    .deliveries
+                    .delete(std::mem::take(&mut receipts));
+                parts.push(deleting.map(|()| Vec::new()).boxed());
+            }
         }
     }
 

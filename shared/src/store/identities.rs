@@ -208,10 +208,11 @@ impl Identities {
         self.delete(keys::token(&digest.0)).await
     }
 
-    /// Removes an academy, by its slug and by its number. Its user stays.
+    /// Removes an academy, by its number and by its slug. Its user stays. Interrupted, it leaves the slug, by
+    /// which it can be removed again.
     pub async fn delete_academy(&self, academy: &Academy) -> Result<(), StoreError> {
-        self.delete(keys::academy(&academy.slug)).await?;
-        self.delete(keys::academy_id(academy.id)).await
+        self.delete(keys::academy_id(academy.id)).await?;
+        self.delete(keys::academy(&academy.slug)).await
     }
 
     /// Removes a user. Its tokens stay, and are refused.
