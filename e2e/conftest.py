@@ -102,7 +102,7 @@ def receiver():
 
 
 @pytest.fixture(scope="session")
-def recorder(tmp_path_factory):
+def recorder():
     port = emulators.free_port()
     with recorders.recording(port) as recorder:
         recorder.emulator_port = port
@@ -110,9 +110,8 @@ def recorder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def emulator(recorder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("emulator")
-    with emulators.running(folder, recorder.emulator_port, recorder.url) as emulator:
+def emulator(recorder):
+    with emulators.running(recorder.emulator_port, recorder.url) as emulator:
         yield emulator
 
 

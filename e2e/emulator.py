@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 
@@ -67,32 +68,35 @@ def free_port():
 
 
 @contextlib.contextmanager
-def running(folder, port, functions_endpoint):
+def running(port, functions_endpoint):
     """The emulator, for as long as the block lasts. Its functions make their calls to `functions_endpoint`."""
-    emulator = Emulator(port, folder / "emulator.log")
-    environment = emulator.environment() | {
-        "AWS_ENDPOINT_URL": functions_endpoint,
-        # Roles count: a function acts with its role's rights, and is refused what they do not allow.
-        "AUTH": "true",
-        "BIND_HOST": "127.0.0.1",
-        "GATEWAY_PORT": str(port),
-        "MINISTACK_HOST": "localhost",
-        "MINISTACK_REGION": REGION,
-        "MINISTACK_ACCOUNT_ID": ACCOUNT,
-        # What it unpacks goes with the run.
-        "TMPDIR": str(folder),
-    }
-    command = [str(pathlib.Path(sys.executable).with_name("ministack"))]
-    with emulator.log.open("wb") as log:
-        # A group of its own: Ctrl-C is for the test, which then stops the group.
-        emulator.process = subprocess.Popen(
-            command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        wait_until_up(emulator)
-        yield emulator
-    finally:
-        stop(emulator.process)
+    # What has just been killed may still be writing.
+    with tempfile.TemporaryDirectory(prefix="e2e-", ignore_cleanup_errors=True) as folder:
+        folder = pathlib.Path(folder)
+        emulator = Emulator(port, folder / "emulator.log")
+        environment = emulator.environment() | {
+            "AWS_ENDPOINT_URL": functions_endpoint,
+            # Roles count: a function acts with its role's rights, and is refused what they do not allow.
+            "AUTH": "true",
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(port),
+            "MINISTACK_HOST": "localhost",
+            "MINISTACK_REGION": REGION,
+            "MINISTACK_ACCOUNT_ID": ACCOUNT,
+            # What it unpacks goes with the run.
+            "TMPDIR": str(folder),
+        }
+        command = [str(pathlib.Path(sys.executable).with_name("ministack"))]
+        with emulator.log.open("wb") as log:
+            # A group of its own: Ctrl-C is for the test, which then stops the group.
+            emulator.process = subprocess.Popen(
+                command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            wait_until_up(emulator)
+            yield emulator
+        finally:
+            stop(emulator.process)
 
 
 def wait_until_up(emulator):
