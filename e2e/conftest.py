@@ -44,7 +44,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOG = ROOT / "target/e2e/functions.log"
 # What is said of it when the run has ended.
 KEPT = pytest.StashKey()
-# The whole run, of which the tests take about two minutes: what hangs is ended, with everything it has started.
+# The whole run, of which the tests take about a minute: what hangs is ended, with everything it has started.
 BOUND_S = 300
 # The emulator looks into its queues once a second.
 PATIENCE_S = 30

@@ -5,10 +5,10 @@ import collections
 import contextlib
 import hashlib
 import hmac
-import http.server
 import json
-import threading
 import time
+
+import server
 
 Delivery = collections.namedtuple("Delivery", "id event payload headers body")
 
@@ -45,9 +45,7 @@ def receiving():
     """A receiver on a free port, for as long as the block lasts."""
     receiver = Receiver()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Endpoint(server.Handler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             path = self.path.strip("/")
@@ -60,21 +58,6 @@ def receiving():
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_):
-            pass
-
-    class Server(http.server.ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_):
-            """A worker that is killed hangs up: that is a part of the test."""
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        receiver.address = f"127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield receiver
-        finally:
-            server.shutdown()
-            thread.join()
+    with server.serving(Endpoint) as address:
+        receiver.address = address
+        yield receiver

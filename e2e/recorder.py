@@ -8,10 +8,10 @@ its single writes, a batch of messages is the right for one, and an index of a t
 import collections
 import contextlib
 import http.client
-import http.server
 import json
 import re
-import threading
+
+import server
 
 Call = collections.namedtuple("Call", "function action resource status")
 
@@ -75,8 +75,7 @@ def recording(emulator_port):
     """A recorder in front of the emulator, for as long as the block lasts."""
     recorder = Recorder()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    class Proxy(server.Handler):
         # Head and body are two writes, and the second must not wait for an acknowledgement of the first.
         disable_nagle_algorithm = True
 
@@ -108,21 +107,6 @@ def recording(emulator_port):
             for action, resource in wanted:
                 recorder.calls.append(Call(name and name[1], action, resource, status))
 
-        def log_message(self, *_):
-            pass
-
-    class Server(http.server.ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_):
-            """A worker that is killed hangs up: that is a part of the test."""
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        recorder.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield recorder
-        finally:
-            server.shutdown()
-            thread.join()
+    with server.serving(Proxy) as address:
+        recorder.url = f"http://{address}"
+        yield recorder
