@@ -11,7 +11,7 @@ use errors::Errors;
 use ingest::{Bus, Ingest};
 use manage::Manage;
 use shared::{
-    catalog,
+    catalog, config,
     deadline::Deadline,
     deliver::{client::DeliveryClient, guard::AddressGuard, schedule::RetrySchedule},
     http,
@@ -123,8 +123,7 @@ impl Prepared {
 
     /// What other programs need to work on the same state, as environment variables.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
-        let names = TableNames::of_stack(STACK);
-        vec![
+        let mut variables = vec![
             (
                 "AWS_ENDPOINT_URL_DYNAMODB",
                 self.aws.dynamodb_url().to_owned(),
@@ -139,19 +138,15 @@ impl Prepared {
             ("AWS_DEFAULT_REGION", "us-east-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "local".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
-            ("HOOKS_TABLE", names.hooks),
-            ("HOOK_STATE_TABLE", names.hook_state),
-            ("HOOK_SAMPLES_TABLE", names.hook_samples),
-            ("HOOK_ERRORS_TABLE", names.hook_errors),
-            ("IDENTITIES_TABLE", names.identities),
-            ("CLAIMS_TABLE", names.claims),
             ("DELIVERIES_QUEUE_URL", self.deliveries_url.clone()),
             ("DEAD_LETTERS_QUEUE_URL", self.dead_letters_url.clone()),
             ("METRICS_NAMESPACE", STACK.to_owned()),
             ("EVENT_BUS_NAME", STACK.to_owned()),
             ("EVENTS_QUEUE_URL", self.events_url.clone()),
             ("DEAD_EVENTS_QUEUE_URL", self.dead_events_url.clone()),
-        ]
+        ];
+        variables.extend(config::table_variables(TableNames::of_stack(STACK)));
+        variables
     }
 
     /// Serves the API on this listener and starts the workers.

@@ -73,6 +73,19 @@ pub fn tables(needed: &[&'static str]) -> Result<TableNames, ConfigError> {
     })
 }
 
+/// The variables that [`tables`] reads, for an environment in which these are the names.
+#[must_use]
+pub fn table_variables(names: TableNames) -> [(&'static str, String); 6] {
+    [
+        (HOOKS_TABLE, names.hooks),
+        (HOOK_STATE_TABLE, names.hook_state),
+        (HOOK_SAMPLES_TABLE, names.hook_samples),
+        (HOOK_ERRORS_TABLE, names.hook_errors),
+        (IDENTITIES_TABLE, names.identities),
+        (CLAIMS_TABLE, names.claims),
+    ]
+}
+
 /// Names the hooks' table.
 pub const HOOKS_TABLE: &str = "HOOKS_TABLE";
 /// Names the table of the hooks' state.

@@ -8,7 +8,7 @@ use emulator::{LocalAws, Storage};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use shared::{
-    clock,
+    clock, config,
     model::{
         Academy, DeliveryJob, Hook, HookId, HookRef, HookStats, Scope, Subscription, Target, User,
     },
@@ -106,8 +106,7 @@ impl Deployment {
     ) -> Vec<(&'static str, String)> {
         let text = str::to_owned;
         let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
-        let names = self.names.clone();
-        vec![
+        let mut variables = vec![
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", text("512")),
             ("AWS_LAMBDA_FUNCTION_VERSION", text("$LATEST")),
             ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", text("true")),
@@ -116,19 +115,15 @@ impl Deployment {
             ("AWS_SECRET_ACCESS_KEY", text("local")),
             ("AWS_ENDPOINT_URL_DYNAMODB", services.dynamodb_url.clone()),
             ("AWS_ENDPOINT_URL_SQS", services.sqs_url.clone()),
-            ("HOOKS_TABLE", names.hooks),
-            ("HOOK_STATE_TABLE", names.hook_state),
-            ("HOOK_SAMPLES_TABLE", names.hook_samples),
-            ("HOOK_ERRORS_TABLE", names.hook_errors),
-            ("IDENTITIES_TABLE", names.identities),
-            ("CLAIMS_TABLE", names.claims),
             ("DELIVERIES_QUEUE_URL", self.deliveries_url.clone()),
             ("DEAD_LETTERS_QUEUE_URL", self.dead_letters_url.clone()),
             ("DEAD_EVENTS_QUEUE_URL", self.dead_events_url.clone()),
             ("METRICS_NAMESPACE", text("academy-hooks")),
             ("ALLOW_TARGETS", allowed.join(",")),
             ("RUST_LOG", text("info")),
-        ]
+        ];
+        variables.extend(config::table_variables(self.names.clone()));
+        variables
     }
 
     /// The delivery of an event to one of the hooks.
