@@ -4,6 +4,8 @@
 //! nothing that is erased is made anew meanwhile, but by deliveries that were under way. Each step can be done
 //! again, so that whatever ends the command, the same command does the rest.
 
+use std::fmt::{self, Display, Formatter};
+
 use anyhow::{Result, bail};
 use shared::{
     aws, config,
@@ -23,12 +25,12 @@ pub(crate) async fn academy(deployment: &Deployment, slug: &str, erase: bool) ->
         config::IDENTITIES_TABLE,
     ];
     let stores = open(deployment, &needed, &aws::sdk_config().await)?;
-    let found = Found::of(&stores, slug).await?;
-    println!("{found}");
+    let access = Access::of(&stores, slug).await?;
+    println!("{access}\n{}", Belongings::of(&stores, slug).await?);
     if erase {
-        found.lock_out(&stores).await?;
-        // What has been made since it was looked at is erased as well.
-        Found::of(&stores, slug).await?.erase(&stores).await?;
+        access.revoke(&stores).await?;
+        // Looked for again: what has been made in between is erased as well.
+        Belongings::of(&stores, slug).await?.erase(&stores).await?;
         println!("It is erased.");
     } else {
         println!("Nothing is erased yet: `academy-hooks academy erase {slug} --yes` does it.");
@@ -36,20 +38,14 @@ pub(crate) async fn academy(deployment: &Deployment, slug: &str, erase: bool) ->
     Ok(())
 }
 
-/// All that there is of an academy.
-struct Found {
+/// Who can act for an academy, and be published to.
+struct Access {
     academy: Option<Academy>,
     user: Option<User>,
     tokens: Vec<StoredToken>,
-    hooks: Vec<Hook>,
-    errors: Vec<OwnedError>,
-    /// Failed deliveries of what happened there, to whomever.
-    kept: Vec<KeptKey>,
-    /// Hooks that hear every academy.
-    everybodys: Vec<Hook>,
 }
 
-impl Found {
+impl Access {
     async fn of(stores: &Stores, slug: &str) -> Result<Self> {
         let (user, academy) = stores.identities.user_and_academy(slug).await?;
         if user.as_ref().is_some_and(|user| user.is_superuser) {
@@ -59,25 +55,14 @@ impl Found {
         }
         let mut tokens = stores.identities.tokens().await?;
         tokens.retain(|token| token.username == slug);
-        let scope = Scope::of_owner(slug, false);
-        let everybodys = stores.hooks.in_scope(&Scope::Platform, None).await?;
-        let mut hooks = stores.hooks.in_scope(&scope, None).await?;
-        // Its own are among those when a change of its role was cut off.
-        let (own, everybodys) = everybodys.into_iter().partition(|hook| hook.owner == slug);
-        hooks.extend::<Vec<_>>(own);
         Ok(Self {
             academy,
             user,
             tokens,
-            hooks,
-            errors: stores.errors.of_owner(slug).await?,
-            kept: stores.errors.kept_of_academy(slug).await?,
-            everybodys,
         })
     }
 
-    /// Takes away who could act for it.
-    async fn lock_out(&self, stores: &Stores) -> Result<()> {
+    async fn revoke(&self, stores: &Stores) -> Result<()> {
         for token in &self.tokens {
             stores.identities.delete_token(&token.digest).await?;
         }
@@ -89,14 +74,50 @@ impl Found {
         }
         Ok(())
     }
+}
 
-    /// Takes away what it has, when nobody can act for it any more.
+impl Display for Access {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let there = |is: bool| if is { "there" } else { "not there" };
+        writeln!(f, "academy: {}", there(self.academy.is_some()))?;
+        writeln!(f, "its user: {}", there(self.user.is_some()))?;
+        write!(f, "its tokens: {}", self.tokens.len())
+    }
+}
+
+/// What an academy has, and what is kept of what happened at it.
+struct Belongings {
+    hooks: Vec<Hook>,
+    errors: Vec<OwnedError>,
+    /// Failed deliveries of what happened there, to whomever.
+    kept: Vec<KeptKey>,
+    /// Hooks of others that hear every academy.
+    everybodys: Vec<Hook>,
+}
+
+impl Belongings {
+    async fn of(stores: &Stores, slug: &str) -> Result<Self> {
+        let scope = Scope::of_owner(slug, false);
+        let everybodys = stores.hooks.in_scope(&Scope::Platform, None).await?;
+        let mut hooks = stores.hooks.in_scope(&scope, None).await?;
+        // Its own are among those when a change of its role was cut off.
+        let (own, everybodys) = everybodys.into_iter().partition(|hook| hook.owner == slug);
+        hooks.extend::<Vec<_>>(own);
+        Ok(Self {
+            hooks,
+            errors: stores.errors.of_owner(slug).await?,
+            kept: stores.errors.kept_of_academy(slug).await?,
+            everybodys,
+        })
+    }
+
     async fn erase(self, stores: &Stores) -> Result<()> {
         stores.hooks.delete_all(&self.hooks).await?;
+        // Most of it belongs to the errors, which then have nothing left to look for.
+        stores.errors.erase(self.kept).await?;
         for error in &self.errors {
             stores.errors.delete(error).await?;
         }
-        stores.errors.erase(self.kept).await?;
         for hook in &self.everybodys {
             stores.samples.forget(hook.id).await?;
         }
@@ -104,12 +125,8 @@ impl Found {
     }
 }
 
-impl std::fmt::Display for Found {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let there = |is: bool| if is { "there" } else { "not there" };
-        writeln!(f, "academy: {}", there(self.academy.is_some()))?;
-        writeln!(f, "its user: {}", there(self.user.is_some()))?;
-        writeln!(f, "its tokens: {}", self.tokens.len())?;
+impl Display for Belongings {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "its hooks: {}", self.hooks.len())?;
         writeln!(f, "its errors: {}", self.errors.len())?;
         writeln!(
