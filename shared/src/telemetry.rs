@@ -1,6 +1,7 @@
 //! Logging. Every log line is one JSON object in a function and one readable line on a laptop; what
 //! is logged are ids, codes and durations, never a payload, a token, a secret or a full target. That holds
-//! at every level: what the SDK and Lambda's runtime would say at `trace`, which is all that they read and write, is left out.
+//! at every level: what the SDK and Lambda's runtime would say at `trace`, which is all that they read and
+//! write, is left out.
 
 use std::{error::Error, io::IsTerminal, panic, process::ExitCode};
 

@@ -114,6 +114,25 @@ async fn a_request_that_panics_is_an_error_and_the_process_lives_on() {
     }
 }
 
+#[tokio::test]
+async fn the_log_has_no_token_and_no_payload_at_any_level() {
+    let world = World::start().await;
+    let academy = user(DOWNTOWN);
+    world.add(&academy, "demo-academy-token", None).await;
+    let environment = environment(&world).await.with("RUST_LOG", "trace");
+    let process = Bootstrap::start(BINARY, &environment).await;
+    let answer = process.answer(file("manage", "subscribe")).await;
+    assert_eq!(answer["statusCode"], 201, "{answer}");
+
+    let lines = process.end().await.lines;
+    assert!(lines.iter().any(|line| line["level"] == "TRACE"));
+    let text = json!(lines).to_string();
+    // The header, the body, and what is stored.
+    for content in ["demo-academy-token", "my-service-v1", "whsec_"] {
+        assert!(!text.contains(content), "{content}");
+    }
+}
+
 /// It does not look at the time that it has: a call of a table is given up well before that is over, and with
 /// the first that fails a request ends.
 #[tokio::test]
