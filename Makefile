@@ -13,10 +13,15 @@ CHECKOV_VENV := $(VENV)/checkov
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
-# What `make build` builds for, arm64 or x86_64; a deployment's architecture stands in samconfig.toml.
-ARCHITECTURE ?= arm64
-# What `make deploy` deploys: default, dev, staging or prod, as samconfig.toml describes them.
-ENVIRONMENT ?= default
+ARCHITECTURES := arm64 x86_64
+# The environments that samconfig.toml describes.
+ENVIRONMENTS := default dev staging prod
+# What `make build` builds for; a deployment's architecture stands in samconfig.toml.
+ARCHITECTURE := arm64
+# What `make deploy` deploys. As above, only make's command line says another, and not the shell's environment.
+ENVIRONMENT := default
+# Ends make, unless the variable of this name has one of these values.
+must_be_one_of = $(if $(and $(filter 1,$(words $($1))),$(filter $2,$($1))),,$(error $1 is "$($1)", and must be one of: $2))
 FUNCTIONS := manage ingest deliver errors
 REDOCLY := @redocly/cli@2.77.0
 CARGO_TOOLS := cargo-deny@0.20.2 cargo-machete@0.9.2
@@ -105,12 +110,20 @@ audit: $(VENV)/.cargo-tools ## Known vulnerabilities (fetches the advisory datab
 .PHONY: tools
 tools: $(VENV)/.python-tools ## Install sam, cargo-lambda and zig into .venv
 
+.PHONY: known-architecture
+known-architecture:
+	@:$(call must_be_one_of,ARCHITECTURE,$(ARCHITECTURES))
+
+.PHONY: known-environment
+known-environment:
+	@:$(call must_be_one_of,ENVIRONMENT,$(ENVIRONMENTS))
+
 .PHONY: build
-build: $(VENV)/.python-tools ## Build the functions into target/lambda (ARCHITECTURE=arm64 or x86_64)
+build: known-architecture $(VENV)/.python-tools ## Build the functions into target/lambda (ARCHITECTURE=arm64 or x86_64)
 	cargo lambda build --release --locked --$(subst _,-,$(ARCHITECTURE)) $(addprefix -p ,$(FUNCTIONS))
 
 .PHONY: deploy
-deploy: $(VENV)/.python-tools ## Build and deploy a stack of samconfig.toml (ENVIRONMENT=default, dev, staging or prod)
+deploy: known-environment $(VENV)/.python-tools ## Build and deploy a stack of samconfig.toml (ENVIRONMENT=default, dev, staging or prod)
 	sam build --config-env $(ENVIRONMENT)
 	sam deploy --config-env $(ENVIRONMENT)
 

@@ -297,6 +297,14 @@ pub(crate) struct Deployment {
     pub(crate) stack: Option<String>,
 }
 
+impl Display for Deployment {
+    /// As it stands at the end of another command for the same one.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut stack = self.stack.iter();
+        stack.try_for_each(|stack| write!(f, " --stack {stack}"))
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct AcademyArgs {
     #[command(subcommand)]

@@ -25,7 +25,7 @@ pub(crate) async fn academy(deployment: &Deployment, slug: &str, erase: bool) ->
         config::IDENTITIES_TABLE,
     ];
     let stores = open(deployment, &needed, &aws::sdk_config().await)?;
-    let access = Access::of(&stores, slug).await?;
+    let access = Access::of(&stores, slug, deployment).await?;
     println!("{access}\n{}", Belongings::of(&stores, slug).await?);
     if erase {
         access.revoke(&stores).await?;
@@ -33,7 +33,9 @@ pub(crate) async fn academy(deployment: &Deployment, slug: &str, erase: bool) ->
         Belongings::of(&stores, slug).await?.erase(&stores).await?;
         println!("It is erased.");
     } else {
-        println!("Nothing is erased yet: `academy-hooks academy erase {slug} --yes` does it.");
+        println!(
+            "Nothing is erased yet: `academy-hooks academy erase {slug} --yes{deployment}` does it."
+        );
     }
     Ok(())
 }
@@ -46,11 +48,12 @@ struct Access {
 }
 
 impl Access {
-    async fn of(stores: &Stores, slug: &str) -> Result<Self> {
+    async fn of(stores: &Stores, slug: &str, deployment: &Deployment) -> Result<Self> {
         let (user, academy) = stores.identities.user_and_academy(slug).await?;
         if user.as_ref().is_some_and(|user| user.is_superuser) {
             bail!(
-                "{slug} is a superadmin: `academy-hooks user add {slug}` makes it the academy's user"
+                "{slug} is a superadmin: `academy-hooks user add {slug}{deployment}` makes it the \
+                 academy's user"
             );
         }
         let mut tokens = stores.identities.tokens().await?;

@@ -83,21 +83,27 @@ pub(crate) async fn academy(args: AcademyArgs) -> Result<()> {
     match command {
         AcademyCommand::Add { slug, name, id } => {
             let identities = stores(&deployment).await?.identities;
-            add_academy(&identities, slug, name, id).await
+            let id = add_academy(&identities, &slug, name, id).await?;
+            println!(
+                "Academy {slug} has the number {id}. \
+                 Its user: academy-hooks user add {slug}{deployment}"
+            );
+            Ok(())
         }
         AcademyCommand::Erase { slug, yes } => erase::academy(&deployment, &slug, yes).await,
     }
 }
 
+/// Adds an academy and returns its number.
 async fn add_academy(
     identities: &Identities,
-    slug: String,
+    slug: &str,
     name: Option<String>,
     given_id: Option<u64>,
-) -> Result<()> {
+) -> Result<u64> {
     // A number that the counter gives out may be one that was given by hand: then the next.
     for _ in 0..1_000 {
-        if identities.academy(&slug).await?.is_some() {
+        if identities.academy(slug).await?.is_some() {
             bail!("there is an academy {slug:?} already");
         }
         let id = match given_id {
@@ -106,12 +112,11 @@ async fn add_academy(
         };
         let academy = Academy {
             id,
-            slug: slug.clone(),
-            name: name.clone().unwrap_or_else(|| slug.clone()),
+            slug: slug.to_owned(),
+            name: name.clone().unwrap_or_else(|| slug.to_owned()),
         };
         if identities.add_academy(&academy).await? {
-            println!("Academy {slug} has the number {id}. Its user: academy-hooks user add {slug}");
-            return Ok(());
+            return Ok(id);
         }
         if given_id.is_some() {
             bail!("there is an academy with the number {id} already");
@@ -141,26 +146,35 @@ pub(crate) async fn user(args: UserArgs) -> Result<()> {
     if moved > 0 {
         println!("{moved} hooks of {username} now follow its role.");
     }
-    println!("User {username} is stored. A token: academy-hooks token issue {username}");
+    let deployment = args.deployment;
+    println!(
+        "User {username} is stored. A token: academy-hooks token issue {username}{deployment}"
+    );
     Ok(())
 }
 
 pub(crate) async fn token(args: TokenArgs) -> Result<()> {
-    let stores = stores(&args.deployment).await?;
+    let deployment = args.deployment;
+    let stores = stores(&deployment).await?;
     match args.command {
         TokenCommand::Issue {
             username,
             expires_in,
-        } => issue(&stores, username, expires_in).await,
+        } => {
+            if stores.identities.user(&username).await?.is_none() {
+                bail!(
+                    "there is no user {username:?}; \
+                     `academy-hooks user add {username}{deployment}` makes it"
+                );
+            }
+            issue(&stores, username, expires_in).await
+        }
         TokenCommand::List { username } => list(&stores, username.as_deref()).await,
         TokenCommand::Revoke { id } => revoke(&stores, &id).await,
     }
 }
 
 async fn issue(stores: &Stores, username: String, expires_in: Option<u32>) -> Result<()> {
-    if stores.identities.user(&username).await?.is_none() {
-        bail!("there is no user {username:?}; `academy-hooks user add {username}` makes it");
-    }
     let now = clock::now();
     let days = |days: u32| Duration::from_hours(24) * days;
     let token = random_token();

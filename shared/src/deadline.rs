@@ -5,7 +5,7 @@
 //! answer says so, what has not comes again. `ingest` goes without: what it publishes in vain is known by its
 //! ids when it comes again, so that it loses no more than the figures of that invocation.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -23,11 +23,13 @@ pub struct Deadline {
 impl Deadline {
     /// That of an invocation that has from now until this time. One that is over before it begins says
     /// nothing: Lambda has no such invocations, but `cargo lambda watch` gives every one a time in 1970. It
-    /// has as long as Lambda lets any take.
+    /// has as long as Lambda lets any take, and so has one that would have longer.
     #[must_use]
-    pub fn at(end: Timestamp, now: Timestamp) -> Self {
+    pub fn at(end: SystemTime, now: Timestamp) -> Self {
+        let end = Timestamp::try_from(end).unwrap_or(Timestamp::MAX);
         let left = Duration::try_from(end.duration_since(now)).ok();
-        Self::after(left.filter(|left| !left.is_zero()).unwrap_or(LONGEST))
+        let left = left.filter(|left| !left.is_zero()).unwrap_or(LONGEST);
+        Self::after(left.min(LONGEST))
     }
 
     /// That of an invocation that begins at this moment.
@@ -57,23 +59,33 @@ impl Deadline {
 mod tests {
     use super::*;
 
-    fn of(left_ms: i64) -> [Duration; 2] {
-        let now: Timestamp = "2025-01-20T15:30:00Z".parse().unwrap();
-        let end = Timestamp::from_millisecond(now.as_millisecond() + left_ms).unwrap();
-        let deadline = Deadline::at(end, now);
+    const NOW: Duration = Duration::from_hours(20 * 365 * 24);
+
+    /// Those of an invocation that ends so long after 1970.
+    fn of(end: Duration) -> [Duration; 2] {
+        let now = Timestamp::UNIX_EPOCH + NOW;
+        let deadline = Deadline::at(SystemTime::UNIX_EPOCH + end, now);
         [deadline.of_calls(), deadline.of_answer()].map(|at| at - deadline.begun)
+    }
+
+    fn of_time_left(left_ms: u64) -> [Duration; 2] {
+        of(NOW + Duration::from_millis(left_ms))
     }
 
     #[test]
     fn there_is_time_to_write_after_the_calls_and_to_answer_after_that() {
-        assert_eq!(of(90_000), [60_000, 88_200].map(Duration::from_millis));
-        assert_eq!(of(300), [200, 294].map(Duration::from_millis));
+        assert_eq!(
+            of_time_left(90_000),
+            [60_000, 88_200].map(Duration::from_millis)
+        );
+        assert_eq!(of_time_left(300), [200, 294].map(Duration::from_millis));
     }
 
     #[test]
-    fn a_time_that_is_over_says_nothing() {
-        for left_ms in [0, -1, -1_000_000_000] {
-            assert_eq!(of(left_ms), [600, 882].map(Duration::from_secs));
+    fn a_time_that_is_over_or_that_no_invocation_has_is_the_longest() {
+        let no_calendar_has_it = Duration::from_millis(u64::MAX);
+        for end in [Duration::ZERO, NOW, NOW + 2 * LONGEST, no_calendar_has_it] {
+            assert_eq!(of(end), [600, 882].map(Duration::from_secs));
         }
     }
 }

@@ -49,7 +49,12 @@ fn an_academy_goes_with_all_that_happened_at_it_and_the_others_stay() {
 
     let shown = serve.done(&ERASE);
     assert_eq!(counts(&shown), ["there", "there", "1", "1", "1", "2", "1"]);
-    assert!(shown.contains("Nothing is erased yet"), "{shown}");
+    let command =
+        "Nothing is erased yet: `academy-hooks academy erase downtown-campus --yes` does it.";
+    assert!(shown.contains(command), "{shown}");
+    let of_stack = serve.done(&[&ERASE[..], &["--stack", "academy-hooks"]].concat());
+    let command = "`academy-hooks academy erase downtown-campus --yes --stack academy-hooks`";
+    assert!(of_stack.contains(command), "{of_stack}");
     assert_eq!(
         serve
             .call("GET", "/v1/notify/hook/subscribe", &academy, "")

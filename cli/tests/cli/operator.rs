@@ -23,16 +23,13 @@ fn refused(serve: &Serve, args: &[&str]) -> String {
 #[test]
 fn an_academy_is_let_in_and_kept_out_again() {
     let serve = Serve::start(&["--in-memory"]);
-    serve.done(&[
-        "academy",
-        "add",
-        "miami-campus",
-        "--name",
-        "Miami",
-        "--stack",
-        "academy-hooks",
-    ]);
-    serve.done(&["user", "add", "miami-campus"]);
+    let of_stack = ["--stack", "academy-hooks"];
+    let add = ["academy", "add", "miami-campus", "--name", "Miami"];
+    let added = serve.done(&[&add[..], &of_stack].concat());
+    // What comes next is for the same stack.
+    assert!(added.ends_with("academy-hooks user add miami-campus --stack academy-hooks\n"));
+    let added = serve.done(&[&["user", "add", "miami-campus"], &of_stack[..]].concat());
+    assert!(added.ends_with("academy-hooks token issue miami-campus --stack academy-hooks\n"));
     let token = token(&serve, "miami-campus");
     serve.subscribe(&token, "form_entry.added", "https://a.com/x");
 

@@ -1,7 +1,7 @@
 //! A batch: its hooks read together, and the jobs of each hook worked in a [`Round`] of their own.
 //!
 //! The queue deletes a batch's messages when the slowest has ended. If that takes longer than
-//! [`SETTLE_AFTER`], those that are done are deleted here: an endpoint that hangs for half a minute
+//! [`SETTLE_AFTER`], those that are done with are deleted here: an endpoint that hangs for half a minute
 //! would otherwise keep its neighbours' messages in flight for as long, and the queue, which tells
 //! noisy groups by what they have in flight, could not tell them apart. A crash after that repeats
 //! only what was still hanging.
@@ -18,7 +18,7 @@ use std::{
 
 use futures_util::{
     FutureExt, StreamExt,
-    future::{BoxFuture, join, ready},
+    future::{BoxFuture, join},
     stream::FuturesUnordered,
 };
 use jiff::Timestamp;
@@ -32,6 +32,7 @@ use shared::{
 
 use crate::{
     Deliver, Received,
+    messages::{Message, Messages},
     round::{Next, Round, send},
 };
 
@@ -58,40 +59,23 @@ pub(crate) struct Batch<'a> {
     pub(crate) now: Timestamp,
     pub(crate) deadline: Deadline,
     pub(crate) metrics: &'a Metrics,
+    pub(crate) messages: &'a Messages,
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn new(
-        deliver: &'a Deliver,
-        now: Timestamp,
-        deadline: Deadline,
-        metrics: &'a Metrics,
-    ) -> Self {
-        Self {
-            deliver,
-            now,
-            deadline,
-            metrics,
-        }
-    }
-
-    /// Works jobs and returns the messages that the queue is to hand out again.
-    pub(crate) async fn work(self, received: Vec<Received>) -> BTreeSet<String> {
-        let ids = received.iter().map(|received| received.message_id.clone());
-        let mut left: BTreeSet<String> = ids.collect();
-        let working = self.work_off(received, &mut left).boxed();
+    /// Works jobs, and takes what is done with out of the messages, until the time is over.
+    pub(crate) async fn work(self, received: Vec<Received>) {
+        let working = self.work_off(received).boxed();
         let in_time = tokio::time::timeout_at(self.deadline.of_answer(), working).await;
         if in_time.is_err() {
             tracing::error!(
-                messages = left.len(),
+                messages = self.messages.left().len(),
                 "a batch was cut off: its time is over"
             );
         }
-        left
     }
 
-    /// Works jobs, and takes what is done with from the messages that are left.
-    async fn work_off(self, received: Vec<Received>, left: &mut BTreeSet<String>) {
+    async fn work_off(self, received: Vec<Received>) {
         let (due, early) = self.split(received);
         let ages = due.iter().map(|received| overdue(&received.job, self.now));
         if let Some(oldest) = ages.max() {
@@ -104,10 +88,10 @@ impl<'a> Batch<'a> {
         parts.push(self.wait_for_the_tables(sorted.unreadable).boxed());
         for (id, (hook, jobs)) in sorted.wanted {
             let round = Round::new(self, hook, found.states.get(&id));
-            parts.push(in_round(round, jobs).boxed());
+            parts.push(round.work(jobs).boxed());
         }
-        parts.push(ready(messages(&sorted.dropped)).boxed());
-        self.settle(parts, left).await;
+        self.messages.take_out(messages(&sorted.dropped), &[]);
+        self.settle(parts).await;
     }
 
     /// The jobs whose time has come, and the others with the rest of their waits in seconds.
@@ -123,19 +107,19 @@ impl<'a> Batch<'a> {
         (due, early)
     }
 
-    async fn send_on(self, jobs: Vec<(Received, u32)>) -> Vec<Message> {
+    async fn send_on(self, jobs: Vec<(Received, u32)>) {
         let messages = messages(jobs.iter().map(|(received, _)| received));
         let next = jobs
             .into_iter()
             .map(|(received, delay_s)| Next::again(received, delay_s));
         let failed = send(&self.deliver.deliveries, next.collect()).await;
-        all_but(&failed, messages)
+        self.messages.take_out(messages, &failed);
     }
 
     /// Sends jobs on that nothing can be done for at present. They are not handed out again as they
     /// are: the redrive policy would count that, and end in half an hour what may take longer. What
     /// waits for a day is left to it.
-    async fn wait_for_the_tables(self, jobs: Vec<Received>) -> Vec<Message> {
+    async fn wait_for_the_tables(self, jobs: Vec<Received>) {
         let waiting = jobs
             .into_iter()
             .filter(|received| overdue(&received.job, self.now) <= PATIENCE);
@@ -143,37 +127,26 @@ impl<'a> Batch<'a> {
             received.log_put_off("its hook could not be read");
             (received, UNREADABLE_WAIT_S)
         });
-        self.send_on(waiting.collect()).await
+        self.send_on(waiting.collect()).await;
     }
 
-    /// Waits for all parts. As long as some take their time, the messages that are done are deleted
+    /// Waits for all parts. As long as some take their time, the messages that are done with are deleted
     /// every half second; what the queue does about them at the end then comes to nothing. Nobody waits for
     /// that, if the queue takes its time.
-    async fn settle<'b>(
-        self,
-        mut parts: FuturesUnordered<BoxFuture<'b, Vec<Message>>>,
-        left: &mut BTreeSet<String>,
-    ) where
+    async fn settle<'b>(self, mut parts: FuturesUnordered<BoxFuture<'b, ()>>)
+    where
         'a: 'b,
     {
-        let mut receipts = Vec::new();
         loop {
             let soon = tokio::time::Instant::now() + SETTLE_AFTER;
             while let Ok(part) = tokio::time::timeout_at(soon, parts.next()).await {
-                let Some(done) = part else {
+                if part.is_none() {
                     return;
-                };
-                for (message_id, receipt) in done {
-                    left.remove(&message_id);
-                    receipts.extend(receipt);
                 }
             }
+            let receipts = self.messages.receipts();
             if !receipts.is_empty() {
-                let deleting = self
-                    .deliver
-                    .deliveries
-                    .delete(std::mem::take(&mut receipts));
-                parts.push(deleting.map(|()| Vec::new()).boxed());
+                parts.push(self.deliver.deliveries.delete(receipts).boxed());
             }
         }
     }
@@ -297,22 +270,8 @@ impl Found {
     }
 }
 
-async fn in_round(round: Round<'_>, jobs: Vec<Received>) -> Vec<Message> {
-    let messages = messages(&jobs);
-    all_but(&round.work(jobs).await, messages)
-}
-
-/// A message's id, and what deletes it.
-pub(crate) type Message = (String, Option<String>);
-
 fn messages<'a>(jobs: impl IntoIterator<Item = &'a Received>) -> Vec<Message> {
     jobs.into_iter().map(Received::message).collect()
-}
-
-/// The messages that are done with when these have failed.
-fn all_but(failed: &[String], mut messages: Vec<Message>) -> Vec<Message> {
-    messages.retain(|(id, _)| !failed.contains(id));
-    messages
 }
 
 fn ids(jobs: &[Received]) -> BTreeSet<HookId> {

@@ -12,6 +12,7 @@
 
 mod attempt;
 mod batch;
+mod messages;
 mod round;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
@@ -25,7 +26,10 @@ use shared::{
     store::Stores,
 };
 
-use crate::batch::{Batch, Message};
+use crate::{
+    batch::Batch,
+    messages::{Message, Messages},
+};
 
 /// What the handler works with.
 #[derive(Clone, Debug)]
@@ -98,8 +102,16 @@ impl Deliver {
                 }
             }
         }
-        let batch = Batch::new(self, clock::now(), deadline, metrics);
-        failed.extend(batch.work(received).await);
+        let messages = Messages::of(&received);
+        let batch = Batch {
+            deliver: self,
+            now: clock::now(),
+            deadline,
+            metrics,
+            messages: &messages,
+        };
+        batch.work(received).await;
+        failed.extend(messages.left());
         let mut response = SqsBatchResponse::default();
         response.set_failures(failed);
         Ok(response)

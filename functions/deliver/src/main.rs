@@ -42,7 +42,7 @@ async fn run() -> Result<(), lambda_runtime::Error> {
     let handler = async |event: LambdaEvent<SqsEvent>| {
         let now = clock::now();
         let invocation = reporter.begin(now);
-        let deadline = Deadline::at(event.context.deadline().try_into()?, now);
+        let deadline = Deadline::at(event.context.deadline(), now);
         let handling = deliver.handle(event.payload, deadline, invocation.metrics());
         handling.await
     };

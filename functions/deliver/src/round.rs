@@ -14,10 +14,9 @@ use futures_util::{FutureExt, StreamExt, future::join3, stream::FuturesUnordered
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use shared::{
-    deadline::Deadline,
     deliver::schedule::{delay_until, put_off_for},
     mask,
-    metrics::{Count, Measure, Metrics},
+    metrics::{Count, Measure},
     model::{
         AttemptRecord, DeadLetter, FAILURES_TO_OPEN, HookId, OpenCircuit, Outcome, QueueMessage,
         Verdict, newest,
@@ -28,9 +27,10 @@ use shared::{
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
-    Deliver, Received,
+    Received,
     attempt::{Attempted, attempt},
-    batch::{Batch, Message, PATIENCE, SETTLE_AFTER, overdue},
+    batch::{Batch, PATIENCE, SETTLE_AFTER, overdue},
+    messages::Message,
 };
 
 /// What the owner is told of a delivery that an open circuit put off until it was too late.
@@ -81,10 +81,7 @@ pub(crate) async fn send(queue: &Queue, next: Vec<Next>) -> Vec<String> {
 
 /// The work on the jobs for one hook.
 pub(crate) struct Round<'a> {
-    deliver: &'a Deliver,
-    now: Timestamp,
-    deadline: Deadline,
-    metrics: &'a Metrics,
+    batch: Batch<'a>,
     hook: &'a SignedHook,
     /// As it was a moment ago; unknown when it could not be read.
     state: Option<&'a StoredState>,
@@ -92,8 +89,6 @@ pub(crate) struct Round<'a> {
     probe: Option<OpenCircuit>,
     /// Jobs that an open circuit keeps waiting.
     waiting: Vec<Received>,
-    /// Messages that are to be handed out again.
-    failed: Vec<String>,
     /// Jobs that are to come again.
     later: Vec<Next>,
     /// Deliveries that are given up.
@@ -104,7 +99,7 @@ pub(crate) struct Round<'a> {
     known: Option<Vec<AttemptRecord>>,
     /// The payload that is to be the hook's sample, if one is to be kept.
     sample: Option<Arc<RawValue>>,
-    /// The messages of attempts that have ended since something was written.
+    /// The messages that are done with when what follows from them is written.
     done: Vec<Message>,
     /// When the last attempt ended.
     ended_at: Option<Timestamp>,
@@ -118,22 +113,12 @@ impl<'a> Round<'a> {
         hook: &'a SignedHook,
         state: Option<&'a StoredState>,
     ) -> Self {
-        let Batch {
-            deliver,
-            now,
-            deadline,
-            metrics,
-        } = batch;
         Self {
-            deliver,
-            now,
-            deadline,
-            metrics,
+            batch,
             hook,
             state,
             probe: None,
             waiting: Vec::new(),
-            failed: Vec::new(),
             later: Vec::new(),
             given_up: Vec::new(),
             records: Vec::new(),
@@ -149,12 +134,12 @@ impl<'a> Round<'a> {
         self.hook.hook.id
     }
 
-    /// Works jobs and returns the messages that the queue is to hand out again.
-    pub(crate) async fn work(mut self, jobs: Vec<Received>) -> Vec<String> {
+    /// Works jobs, and takes what is done with out of the batch's messages.
+    pub(crate) async fn work(mut self, jobs: Vec<Received>) {
         let admitted = self.admit(jobs).await;
         self.sample = self.newest_payload(&admitted);
-        let (deliver, hook, most) = (self.deliver, self.hook, admitted.len().max(1));
-        let by = self.deadline.of_calls();
+        let (deliver, hook, most) = (self.batch.deliver, self.hook, admitted.len().max(1));
+        let by = self.batch.deadline.of_calls();
         let attempts: FuturesUnordered<_> = admitted
             .into_iter()
             .map(async |received| {
@@ -173,12 +158,11 @@ impl<'a> Round<'a> {
             }
             // Some take long: what has ended does not wait for them.
             if !all {
-                self.settle().await;
+                self.write().await;
             }
         }
         self.put_off();
         self.write().await;
-        self.failed
     }
 
     fn follow_all(&mut self, ended: Vec<(Received, Option<Attempted>)>) {
@@ -186,24 +170,16 @@ impl<'a> Round<'a> {
             if let Some(attempted) = attempted {
                 self.follow(received, attempted);
             } else {
-                self.metrics.count(Count::AttemptsLost, 1);
-                self.failed.push(received.message_id);
+                // Its message is left, and comes again.
+                self.batch.metrics.count(Count::AttemptsLost, 1);
             }
         }
     }
 
-    /// Writes what there is, and deletes the messages that are done by that.
-    async fn settle(&mut self) {
-        self.write().await;
-        let done = std::mem::take(&mut self.done);
-        let done = done.into_iter().filter(|(id, _)| !self.failed.contains(id));
-        let receipts = done.filter_map(|(_, receipt)| receipt);
-        self.deliver.deliveries.delete(receipts).await;
-    }
-
     /// The newest payload of these jobs, if the hook is known to need a sample.
     fn newest_payload(&self, jobs: &[Received]) -> Option<Arc<RawValue>> {
-        self.state.filter(|state| state.needs_sample(self.now))?;
+        self.state
+            .filter(|state| state.needs_sample(self.batch.now))?;
         let jobs = jobs.iter().map(|received| &received.job);
         let newest = jobs.max_by_key(|job| (job.accepted_at, job.delivery_id))?;
         Some(Arc::clone(&newest.payload))
@@ -215,7 +191,7 @@ impl<'a> Round<'a> {
         let Some(circuit) = self.state.and_then(|state| state.circuit) else {
             return jobs;
         };
-        let probing = circuit.probing(self.now);
+        let probing = circuit.probing(self.batch.now);
         if let Some(probing) = probing
             && self.begin(&circuit, probing).await
         {
@@ -227,7 +203,7 @@ impl<'a> Round<'a> {
 
     /// Whether the probe is ours to make, and not another worker's.
     async fn begin(&self, circuit: &OpenCircuit, probing: OpenCircuit) -> bool {
-        let states = &self.deliver.stores.states;
+        let states = &self.batch.deliver.stores.states;
         let begun = states.set_circuit(self.hook_id(), Some(circuit), &probing);
         begun.await.unwrap_or_else(|error| {
             tracing::error!(hook = self.hook_id().get(), %error, "a probe could not be begun");
@@ -239,9 +215,10 @@ impl<'a> Round<'a> {
     /// be made. Those that have waited too long are given up.
     fn put_off(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
-        let now = self.ended_at.unwrap_or(self.now);
+        let now = self.ended_at.unwrap_or(self.batch.now);
         let delay = self.time_to_probe(now);
         for received in waiting {
+            self.done.push(received.message());
             let next = match delay {
                 None => Next::again(received, 0),
                 Some(_) if overdue(&received.job, now) > PATIENCE => {
@@ -267,7 +244,7 @@ impl<'a> Round<'a> {
     /// How long it is until the next probe; `None` when there needs to be none any more.
     fn time_to_probe(&self, now: Timestamp) -> Option<Duration> {
         let circuit = self.state?.circuit?;
-        let schedule = &self.deliver.schedule;
+        let schedule = &self.batch.deliver.schedule;
         match self.probe {
             Some(_) if self.arrived => None,
             Some(probe) => Some(schedule.wait_before_probe(probe.probes)),
@@ -289,7 +266,7 @@ impl<'a> Round<'a> {
         } = attempted;
         let next = match reply.outcome.verdict() {
             Verdict::Delivered | Verdict::GiveUp => None,
-            Verdict::Retry => self.deliver.schedule.next_attempt(
+            Verdict::Retry => self.batch.deliver.schedule.next_attempt(
                 job.attempt,
                 ended_at,
                 reply.retry_after,
@@ -307,12 +284,14 @@ impl<'a> Round<'a> {
             next_attempt_at: next,
         });
         self.ended_at = self.ended_at.max(Some(ended_at));
-        self.metrics.count(reply.outcome.into(), 1);
+        self.batch.metrics.count(reply.outcome.into(), 1);
         if reply.outcome.verdict() == Verdict::Delivered {
             self.arrived = true;
             let latency = Duration::try_from(ended_at.duration_since(job.accepted_at));
             let latency = latency.unwrap_or_default();
-            self.metrics.measure(Measure::DeliveryLatency, latency);
+            self.batch
+                .metrics
+                .measure(Measure::DeliveryLatency, latency);
             return;
         }
         if let Some(not_before) = next {
@@ -332,8 +311,10 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Writes what the round has come to so far: the hook's state, and the messages that follow.
+    /// Writes what the round has come to so far: the hook's state, and the messages that follow. With that
+    /// the received ones are done with, but for those whose successors are not in the queue.
     async fn write(&mut self) {
+        let done = std::mem::take(&mut self.done);
         let later = std::mem::take(&mut self.later);
         let given_up = std::mem::take(&mut self.given_up);
         let giving_up = given_up.len();
@@ -346,8 +327,8 @@ impl<'a> Round<'a> {
         }
         let (remembered, unsent_later, unsent_given_up) = join3(
             self.remember(recorded, sample),
-            send(&self.deliver.deliveries, later),
-            send(&self.deliver.dead_letters, given_up),
+            send(&self.batch.deliver.deliveries, later),
+            send(&self.batch.deliver.dead_letters, given_up),
         )
         .await;
         if let Err(error) = remembered {
@@ -356,9 +337,9 @@ impl<'a> Round<'a> {
             tracing::error!(hook = self.hook_id().get(), %error, "a hook's state could not be written");
         }
         let given_up = giving_up.saturating_sub(unsent_given_up.len());
-        self.metrics.count(Count::DeliveriesGivenUp, given_up);
-        self.failed.extend(unsent_later);
-        self.failed.extend(unsent_given_up);
+        self.batch.metrics.count(Count::DeliveriesGivenUp, given_up);
+        let failed = [unsent_later, unsent_given_up].concat();
+        self.batch.messages.take_out(done, &failed);
     }
 
     /// Writes the hook's state: one write, and another only when its circuit opens or its probe has
@@ -368,7 +349,7 @@ impl<'a> Round<'a> {
         recorded: Option<Recorded>,
         sample: Option<Arc<RawValue>>,
     ) -> Result<(), StoreError> {
-        let states = &self.deliver.stores.states;
+        let states = &self.batch.deliver.stores.states;
         let Some(mut recorded) = recorded else {
             return Ok(());
         };
@@ -385,7 +366,7 @@ impl<'a> Round<'a> {
             return Ok(());
         }
         let failures = failures.unwrap_or_default();
-        let (now, schedule) = (recorded.last_call_at, &self.deliver.schedule);
+        let (now, schedule) = (recorded.last_call_at, &self.batch.deliver.schedule);
         let circuit = match self.probe {
             Some(probe) => probe.probe_failed(now, schedule.wait_before_probe(probe.probes)),
             None if failures >= FAILURES_TO_OPEN => {
@@ -396,7 +377,7 @@ impl<'a> Round<'a> {
         let set = states.set_circuit(self.hook_id(), self.probe.as_ref(), &circuit);
         if set.await? {
             if self.probe.is_none() {
-                self.metrics.count(Count::CircuitsOpened, 1);
+                self.batch.metrics.count(Count::CircuitsOpened, 1);
             }
             tracing::warn!(
                 hook = self.hook_id().get(),
@@ -419,7 +400,7 @@ impl<'a> Round<'a> {
                 return false;
             }
         };
-        let samples = &self.deliver.stores.samples;
+        let samples = &self.batch.deliver.stores.samples;
         let keeping = samples.keep(&self.hook.hook, &sample, at).boxed();
         match timeout(SAMPLING, keeping).await {
             Ok(Ok(true)) => return true,

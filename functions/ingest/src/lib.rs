@@ -7,6 +7,7 @@
 //! it is sent.
 
 mod bus;
+mod delivery_ids;
 mod description;
 mod incoming;
 mod invocation;

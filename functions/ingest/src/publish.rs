@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     Ingest,
+    delivery_ids::DeliveryIds,
     incoming::{Incoming, Submission},
     matching::{Academies, Occasion, hooks_for},
 };
@@ -83,15 +84,26 @@ impl Pending {
             .sum()
     }
 
+    /// The ids of the deliveries of one of its events.
+    fn delivery_ids(&self, (incoming, (name, academy)): &(Incoming, Occasion)) -> DeliveryIds {
+        if self.claimed {
+            let (academy, payload) = (academy.as_deref(), &incoming.payload);
+            DeliveryIds::of(&self.ids, &self.id, name, academy, payload)
+        } else {
+            DeliveryIds::New
+        }
+    }
+
     /// The delivery of one of its events to a hook.
     fn job(
         &self,
         (incoming, (name, academy)): &(Incoming, Occasion),
         hook: &Hook,
+        delivery_id: Uuid,
         now: Timestamp,
     ) -> DeliveryJob {
         DeliveryJob {
-            delivery_id: Uuid::now_v7(),
+            delivery_id,
             event_id: self.id.clone(),
             event: (*name).to_owned(),
             academy: academy.clone(),
@@ -360,9 +372,10 @@ fn messages<'a>(
 ) -> impl Iterator<Item = Outgoing> + 'a {
     pending.iter().flat_map(move |submission| {
         submission.events.iter().flat_map(move |event| {
+            let ids = submission.delivery_ids(event);
             let hooks = matched(hooks, &event.1).iter();
             hooks.map(move |hook| {
-                let job = submission.job(event, hook, now);
+                let job = submission.job(event, hook, ids.to(hook.id), now);
                 Outgoing::now(QueueMessage::Delivery(job))
             })
         })

@@ -67,6 +67,12 @@ impl IdSpace {
     pub fn changes_of_bus(source: &str) -> Self {
         Self(keys::claims_of_bus_changes(source))
     }
+
+    /// As a text, which no other has.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// What became of the wish to publish under an id.

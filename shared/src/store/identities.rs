@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use super::{Item, StoreError, Transaction, batch_get, count_up, failed, keys, transacted};
+use super::{
+    Item, StoreError, Transaction, batch_get, count_up, failed, keys, transacted, written,
+};
 use crate::model::{Academy, User, check_name};
 
 /// What is kept of a token: its SHA-256 digest. A token is 160 bits or more of randomness, so that
@@ -208,10 +210,19 @@ impl Identities {
         self.delete(keys::token(&digest.0)).await
     }
 
-    /// Removes an academy, by its number and by its slug. Its user stays. Interrupted, it leaves the slug, by
-    /// which it can be removed again.
+    /// Removes an academy, by its number, unless that is another's by now, and by its slug. Its user stays.
+    /// Interrupted, it leaves the slug, by which it can be removed again.
     pub async fn delete_academy(&self, academy: &Academy) -> Result<(), StoreError> {
-        self.delete(keys::academy_id(academy.id)).await?;
+        let by_number = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key(keys::academy_id(academy.id))))
+            .condition_expression("slug = :slug")
+            .expression_attribute_values(":slug", AttributeValue::S(academy.slug.clone()))
+            .send()
+            .await;
+        written("delete an academy's number", by_number)?;
         self.delete(keys::academy(&academy.slug)).await
     }
 

@@ -67,6 +67,23 @@ async fn an_academy_with_a_taken_slug_or_number_leaves_no_trace() {
 }
 
 #[tokio::test]
+async fn an_academy_is_removed_and_a_number_that_is_anothers_by_now_stays() {
+    let tables = Tables::new().await;
+    let identities = &tables.stores.identities;
+    let downtown = academy(7, ACADEMY);
+    assert!(identities.add_academy(&downtown).await.unwrap());
+    identities.delete_academy(&downtown).await.unwrap();
+    assert_eq!(identities.academy(ACADEMY).await.unwrap(), None);
+    assert_eq!(identities.academy_by_id(7).await.unwrap(), None);
+
+    // Whoever removes it again has read it before.
+    let miami = academy(7, "miami");
+    assert!(identities.add_academy(&miami).await.unwrap());
+    identities.delete_academy(&downtown).await.unwrap();
+    assert_eq!(identities.academy_by_id(7).await.unwrap(), Some(miami));
+}
+
+#[tokio::test]
 async fn numbers_of_academies_are_given_out_once() {
     let tables = Tables::new().await;
     let identities = &tables.stores.identities;

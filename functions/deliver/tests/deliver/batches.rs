@@ -7,8 +7,10 @@ use shared::{
     clock,
     deliver::{client::DeliveryClient, guard::AddressGuard},
     model::{DeadLetter, DeliveryJob, QueueMessage},
+    queue::Queue,
 };
 use tokio::io::AsyncWriteExt;
+use uuid::Uuid;
 
 use super::{
     bench::{Bench, encoded, job},
@@ -179,6 +181,47 @@ async fn a_call_that_hangs_does_not_keep_the_others_of_its_hook() {
     // What was written at first is still remembered.
     let codes: Vec<_> = state.attempts().iter().map(|a| a.outcome.code()).collect();
     assert_eq!(codes, [204, 503, 503]);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_cut_off_names_nothing_that_was_written_before() {
+    let (endpoint, addr) = listener().await;
+    let (silent_queue, queue_addr) = listener().await;
+    let mut bench = Bench::new(&[addr], "1s").await;
+    let hook = bench.hook(&url(addr)).await;
+    let queue_url = format!("http://{queue_addr}/000000000000/silent");
+    let sqs = bench.aws.sqs().config().to_builder();
+    let sqs = sqs.endpoint_url(format!("http://{queue_addr}")).build();
+    bench.deliver.deliveries = Queue::new(aws_sdk_sqs::Client::from_conf(sqs), queue_url);
+    let jobs: Vec<_> = (0..3)
+        .map(|position| DeliveryJob {
+            delivery_id: Uuid::from_u128(position),
+            ..job(&hook)
+        })
+        .collect();
+    let meanwhile = async {
+        let (mut hanging, _) = endpoint.accept().await.unwrap();
+        let request = read_request(&mut hanging).await;
+        let is_in_it = |job: &DeliveryJob| request.contains(&job.delivery_id.to_string());
+        let position = jobs.iter().position(is_in_it).unwrap();
+        for _ in 0..2 {
+            let (mut stream, _) = endpoint.accept().await.unwrap();
+            read_request(&mut stream).await;
+            let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+        }
+        // The first call fails when the outcome of the others is there, and its retry gets stuck.
+        while bench.stats(&hook).await.total_calls < 2 {}
+        let answer = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n";
+        hanging.write_all(answer).await.unwrap();
+        let (mut sending, _) = silent_queue.accept().await.unwrap();
+        read_request(&mut sending).await;
+        // From here on the batch's deadline is all that anything waits for: time jumps there.
+        tokio::time::pause();
+        (position, sending)
+    };
+    let (failed, (position, _sending)) = tokio::join!(bench.work(jobs.clone()), meanwhile);
+    assert_eq!(failed, [position]);
 }
 
 #[tokio::test]

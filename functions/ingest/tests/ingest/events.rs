@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::Method;
 use serde_json::{Value, json};
 use shared::{
@@ -9,6 +10,7 @@ use shared::{
     store::{Claim, IdSpace},
 };
 use testing::{DOWNTOWN, MIAMI, PLATFORM, ROOT, STUDENT, user};
+use uuid::Uuid;
 
 use crate::{ADDED, Function, LEAD, event, event_with_id};
 
@@ -355,6 +357,54 @@ async fn an_id_that_is_being_published_is_told_to_come_again() {
         .await
         .unwrap();
     assert!(matches!(taken, Claim::Granted { .. }));
+}
+
+/// The ids of the deliveries in the queue, each with its hook and event.
+async fn ids(function: &Function) -> BTreeSet<(u64, String, Uuid)> {
+    let jobs = function.jobs().await.into_iter();
+    jobs.map(|job| (job.hook.id.get(), job.event, job.delivery_id))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_was_queued_by_a_request_that_died_comes_again_under_its_ids() {
+    let function = Function::start().await;
+    function
+        .hooks([(1, DOWNTOWN, ADDED), (2, ROOT, ADDED)])
+        .await;
+    function.publish(&event_with_id("e-1")).await.expect(202);
+    let first = ids(&function).await;
+    assert_eq!(first.len(), 2);
+    function.publish(&event_with_id("e-1")).await.expect(202);
+    assert!(ids(&function).await.is_empty());
+
+    // As it is when nobody came to settle the claim, and the lease has run out.
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let unsettled = function.world.aws.dynamodb().update_item();
+    let unsettled = unsettled
+        .table_name("test-claims")
+        .key("publisher", text(PLATFORM))
+        .key("event_id", text("e-1"))
+        .update_expression("SET lease_until = :past REMOVE accepted")
+        .expression_attribute_values(":past", AttributeValue::N("1".to_owned()));
+    unsettled.send().await.unwrap();
+    function.publish(&event_with_id("e-1")).await.expect(202);
+    assert_eq!(ids(&function).await, first);
+    function.publish(&event_with_id("e-2")).await.expect(202);
+    assert!(ids(&function).await.is_disjoint(&first));
+}
+
+#[tokio::test]
+async fn without_an_id_of_its_publishers_nothing_comes_again() {
+    let function = Function::start().await;
+    function.hook(1, DOWNTOWN, ADDED).await;
+    let mut seen = BTreeSet::new();
+    for _ in 0..2 {
+        function.publish(&event(ADDED, DOWNTOWN)).await.expect(202);
+        seen.extend(ids(&function).await);
+    }
+    assert_eq!(seen.len(), 2);
+    assert!(seen.iter().all(|(_, _, id)| id.get_version_num() == 7));
 }
 
 #[tokio::test]

@@ -188,6 +188,21 @@ fn no_environment_is_another() {
 }
 
 #[test]
+fn make_takes_the_environments_and_architectures_that_there_are_and_no_others() {
+    let makefile = read("Makefile");
+    let list = |name: &str| -> Vec<&str> {
+        let mut lines = makefile.lines();
+        let list = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(" := "));
+        list.unwrap().split(' ').collect()
+    };
+    assert_eq!(list("ENVIRONMENTS"), ENVIRONMENTS);
+    let architectures = &TEMPLATE["Parameters"]["Architecture"]["AllowedValues"];
+    let architectures = architectures.as_vec().unwrap().iter();
+    let architectures: BTreeSet<_> = architectures.map(text).collect();
+    assert!(list("ARCHITECTURES").into_iter().eq(architectures));
+}
+
+#[test]
 fn all_environments_are_built_and_deployed_alike() {
     let [alike, others @ ..] = environments().map(|mut environment| {
         environment.commands.remove("global").unwrap();
