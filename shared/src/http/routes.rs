@@ -16,14 +16,14 @@ where
     T: 'static,
     S: Clone + Send + Sync + 'static,
 {
-    let path = P::path();
-    let methods = P::methods().into_iter().map(filter);
-    methods.fold(router, |router, method| {
-        router.route(&path, on(method, handler.clone()))
-    })
+    let methods = P::methods();
+    match methods.iter().map(filter).reduce(MethodFilter::or) {
+        Some(methods) => router.route(&P::path(), on(methods, handler)),
+        None => router,
+    }
 }
 
-fn filter(method: HttpMethod) -> MethodFilter {
+fn filter(method: &HttpMethod) -> MethodFilter {
     match method {
         HttpMethod::Get => MethodFilter::GET,
         HttpMethod::Post => MethodFilter::POST,
