@@ -59,10 +59,11 @@ command:
 bench: bench-build ## Measure everything and write docs/PERFORMANCE.md (a quarter of an hour; nothing else should run)
 	cargo run --release --locked -p bench
 
-# The functions apart from the rest, as they are built for Lambda: features are not shared with the command's.
+# The functions apart from the rest, as they are built for Lambda: with their own settings, which are found from
+# their folder, and with features that are not shared with the command's.
 .PHONY: bench-build
 bench-build: ## Build what `make bench` measures, in release
-	cargo build --release --locked $(addprefix -p ,$(FUNCTIONS))
+	cd functions && cargo build --release --locked $(addprefix -p ,$(FUNCTIONS))
 	cargo build --release --locked -p academy-hooks -p bench
 	cargo bench --locked -p bench --bench pure --no-run
 
@@ -120,7 +121,7 @@ known-environment:
 
 .PHONY: build
 build: known-architecture $(VENV)/.python-tools ## Build the functions into target/lambda (ARCHITECTURE=arm64 or x86_64)
-	cargo lambda build --release --locked --$(subst _,-,$(ARCHITECTURE)) $(addprefix -p ,$(FUNCTIONS))
+	cd functions && cargo lambda build --release --locked --$(subst _,-,$(ARCHITECTURE)) $(addprefix -p ,$(FUNCTIONS))
 
 .PHONY: deploy
 deploy: known-environment $(VENV)/.python-tools ## Build and deploy a stack of samconfig.toml (ENVIRONMENT=default, dev, staging or prod)

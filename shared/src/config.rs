@@ -145,6 +145,11 @@ pub fn allow_targets() -> Result<Vec<SocketAddr>, ConfigError> {
     parsed::<Addresses>("ALLOW_TARGETS", "").map(|list| list.0)
 }
 
+/// `SSL_CERT_FILE` and `SSL_CERT_DIR`: whether one of them says which certificates are trusted.
+pub(crate) fn names_certificates() -> bool {
+    ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(variable) != [None, None]
+}
+
 struct Addresses(Vec<SocketAddr>);
 
 impl FromStr for Addresses {

@@ -28,11 +28,11 @@ use shared::{
     metrics::Metrics,
     model::{Accepted, AcceptedEvent, Principal},
     queue::Queue,
+    routes,
     store::{IdSpace, Identities, Stores},
 };
 use tracing::Instrument;
 use utoipa::{ToSchema, openapi::OpenApi};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     description::{ChangeDraft, ChangeErrors, EventDraft, EventErrors},
@@ -129,23 +129,17 @@ impl FromRef<Ingest> for Identities {
     }
 }
 
-/// The routes, each with its description.
-fn described() -> OpenApiRouter<Ingest> {
-    OpenApiRouter::new()
-        .routes(routes!(event))
-        .routes(routes!(change))
-}
+routes!(Ingest: self::event, self::change);
 
 /// The description of the routes.
 #[must_use]
 pub fn openapi() -> OpenApi {
-    described().into_openapi()
+    described()
 }
 
 /// The routes, to be completed by [`shared::http::finish`].
 pub fn routes(ingest: Ingest) -> Router {
-    let (router, _) = described().split_for_parts();
-    router
+    router()
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(ingest)
 }

@@ -27,10 +27,10 @@ use shared::{
     deliver::{client::DeliveryClient, guard::AddressGuard},
     http::finish,
     queue::Queue,
+    routes,
     store::{Identities, Stores},
 };
 use utoipa::{ToSchema, openapi::OpenApi};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The largest body, in bytes: a subscription has a few hundred.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -79,39 +79,41 @@ pub(crate) struct Details {
     details: String,
 }
 
-/// The routes, each with its description.
-fn described() -> OpenApiRouter<Manage> {
-    OpenApiRouter::new()
-        .routes(routes!(events::list))
-        .routes(routes!(events::schema))
-        .routes(routes!(hooks::list, hooks::create, hooks::delete_many))
-        .routes(routes!(hooks::get, hooks::update, hooks::delete))
-        .routes(routes!(health::get))
-        .routes(routes!(secrets::get))
-        .routes(routes!(secrets::rotate))
-        .routes(routes!(samples::by_filter))
-        .routes(routes!(samples::by_id))
-        .routes(routes!(attempts::list))
-        .routes(routes!(ping::ping))
-        .routes(routes!(repair::of_hook))
-        .routes(routes!(errors::list))
-        .routes(routes!(repair::delete))
-        .routes(routes!(repair::of_error))
-        .routes(routes!(reference::openapi))
-        .routes(routes!(reference::page))
-        .routes(routes!(reference::health))
-}
+routes!(
+    Manage:
+    events::list,
+    events::schema,
+    hooks::list,
+    hooks::create,
+    hooks::delete_many,
+    hooks::get,
+    hooks::update,
+    hooks::delete,
+    health::get,
+    secrets::get,
+    secrets::rotate,
+    samples::by_filter,
+    samples::by_id,
+    attempts::list,
+    ping::ping,
+    repair::of_hook,
+    errors::list,
+    repair::delete,
+    repair::of_error,
+    reference::openapi,
+    reference::page,
+    reference::health,
+);
 
 /// The description of the routes.
 #[must_use]
 pub fn openapi() -> OpenApi {
-    described().into_openapi()
+    described()
 }
 
 /// The routes, to be completed by [`shared::http::finish`].
 pub fn routes(manage: Manage) -> Router {
-    let (router, _) = described().split_for_parts();
-    router
+    router()
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(manage)
 }

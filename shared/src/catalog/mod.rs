@@ -43,7 +43,7 @@ pub use required::Required;
 /// One event that an academy can subscribe to.
 ///
 /// Two of them are equal when their names are: the table holds each name once.
-pub struct CatalogEvent {
+pub struct CatalogEvent<P = Number> {
     /// The name to subscribe and publish under, such as `cohort_user.added`; case matters.
     pub name: &'static str,
     /// The Django model whose change is the event, with its app: `admissions.CohortUser`.
@@ -63,11 +63,37 @@ pub struct CatalogEvent {
     pub required: &'static [Required],
     /// What the payload has and the record has elsewhere.
     pub fills: &'static [Fill],
-    /// What its payload is.
-    payload: PayloadType,
+    /// What its payload is, or, for an event in hand, where that stands.
+    payload: P,
     /// A payload, as JSON text.
     example: &'static str,
 }
+
+/// An event as its app's file has it.
+type Row = CatalogEvent<PayloadType>;
+
+impl Row {
+    /// The event, which has this number in the table.
+    const fn numbered(&self, number: usize) -> CatalogEvent {
+        CatalogEvent {
+            name: self.name,
+            model: self.model,
+            signal: self.signal,
+            action: self.action,
+            description: self.description,
+            fires: self.fires,
+            academy: self.academy,
+            required: self.required,
+            fills: self.fills,
+            payload: Number(number),
+            example: self.example,
+        }
+    }
+}
+
+/// The number of an event in the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Number(usize);
 
 impl CatalogEvent {
     /// The Django app that owns the event: the model's part before the dot.
@@ -121,11 +147,16 @@ impl CatalogEvent {
 
     /// Holds a text to the type of the event's payload: what the type does not have is cut out.
     pub fn payload(&self, json: Arc<RawValue>) -> Result<Payload, Mistake> {
-        let payload = self.payload.hold(json)?;
+        let payload = self.payload_type().hold(json)?;
         for required in self.required {
             required.check(&payload.json)?;
         }
         Ok(payload)
+    }
+
+    /// What its payload is.
+    fn payload_type(&self) -> PayloadType {
+        apps::PAYLOADS[self.payload.0]
     }
 
     /// What the catalogue shows of the event.
@@ -186,7 +217,7 @@ pub struct CatalogEntry {
 
 /// Every event there is, by app and then by name, in byte order.
 pub fn events() -> impl Iterator<Item = &'static CatalogEvent> {
-    apps::APPS.iter().copied().flatten()
+    apps::EVENTS.iter()
 }
 
 /// The sources of the events, each once, in the order of the catalogue.

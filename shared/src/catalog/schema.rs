@@ -13,12 +13,12 @@ impl CatalogEvent {
     /// which belong among the document's components.
     #[must_use]
     pub fn components(&self) -> (Value, Schemas) {
-        let name = self.payload.name();
+        let name = self.payload_type().name();
         let of_type = json!({"$ref": format!("{IN_OPENAPI}{name}")});
         let required = self.required.iter().map(|required| required.schema());
         let all: Vec<Value> = [of_type].into_iter().chain(required).collect();
-        let mut schemas = self.payload.parts();
-        schemas.push((name, self.payload.schema()));
+        let mut schemas = self.payload_type().parts();
+        schemas.push((name, self.payload_type().schema()));
         (json!({"allOf": all}), schemas)
     }
 
@@ -31,14 +31,14 @@ impl CatalogEvent {
             ("title".to_owned(), json!(self.name)),
             ("description".to_owned(), json!(self.description)),
         ]);
-        if let Value::Object(object) = json!(self.payload.schema()) {
+        if let Value::Object(object) = json!(self.payload_type().schema()) {
             for (key, value) in object {
                 schema.entry(key).or_insert(value);
             }
         }
         let required = self.required.iter().map(|required| required.schema());
         schema.insert("allOf".to_owned(), required.collect());
-        let parts = self.payload.parts();
+        let parts = self.payload_type().parts();
         if !parts.is_empty() {
             let parts = parts.into_iter().map(|(name, part)| (name, json!(part)));
             schema.insert("$defs".to_owned(), parts.collect());

@@ -35,7 +35,10 @@ use super::{
     guard::{AddressGuard, GuardedResolver, LeadsInside, SystemResolver, bound_for},
     retry_after::RetryAfter,
 };
-use crate::model::{DELIVERY_DEADLINE, Outcome, Target};
+use crate::{
+    model::{DELIVERY_DEADLINE, Outcome, Target},
+    tls,
+};
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,8 +59,14 @@ const USER_AGENT_VALUE: &str = "BreatheCode-Webhooks/1.0";
 
 /// The client could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("the HTTP client cannot start")]
-pub struct ClientError(#[from] reqwest::Error);
+pub enum ClientError {
+    /// No endpoint could prove who it is.
+    #[error("the system has no certificates of anybody whom it trusts")]
+    NobodyTrusted,
+    /// It cannot start.
+    #[error("the HTTP client cannot start")]
+    Http(#[from] reqwest::Error),
+}
 
 /// What an attempt came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,13 +104,15 @@ impl DeliveryClient {
         guard: AddressGuard,
         resolver: impl Resolve + 'static,
     ) -> Result<Self, ClientError> {
-        // An error says that this process has a provider already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        if !tls::CLIENTS.trusts {
+            return Err(ClientError::NobodyTrusted);
+        }
         let headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE)),
         ]);
         let http = Client::builder()
+            .tls_backend_preconfigured(tls::CLIENTS.config.clone())
             .default_headers(headers)
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(Policy::none())

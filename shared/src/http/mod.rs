@@ -7,6 +7,7 @@ mod fields;
 mod measured;
 pub mod openapi;
 mod page;
+mod routes;
 
 use axum::{
     Router,
@@ -20,6 +21,10 @@ pub use extract::{Body, Caller, HookPath, Params};
 pub use fields::{Field, FieldErrors, TextField};
 pub use measured::measured;
 pub use page::{Listing, Page, PageLinks};
+// For `routes!`, in the crates that have some.
+#[doc(hidden)]
+pub use pastey::paste;
+pub use routes::route;
 
 /// Completes routes to a service, with answers of our own for unknown paths and wrong methods.
 pub fn finish(routes: Router) -> Router {

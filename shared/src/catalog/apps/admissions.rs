@@ -4,12 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fires, Required,
+    AcademyIn, CatalogEvent, Fires, Required, Row,
     parts::{AcademyOrKey, CohortOrId, UserOrId},
     payload::{Free, Id, PayloadType, Time, vocabulary},
 };
 
-pub(super) static EVENTS: &[CatalogEvent] = &[
+pub(super) const ROWS: &[Row] = &[
     CatalogEvent {
         name: "cohort.cohort_stage_updated",
         model: "admissions.Cohort",

@@ -4,12 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fires, Required,
+    AcademyIn, CatalogEvent, Fires, Required, Row,
     parts::{AcademyOrKey, UserOrId},
     payload::{Decimal, Free, Id, PayloadType, Time, related},
 };
 
-pub(super) static EVENTS: &[CatalogEvent] = &[CatalogEvent {
+pub(super) const ROWS: &[Row] = &[CatalogEvent {
     name: "UserAssessment.userassessment_status_updated",
     model: "assessment.UserAssessment",
     signal: "userassessment_status_updated",

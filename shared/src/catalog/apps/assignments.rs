@@ -4,12 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fires, Required,
+    AcademyIn, CatalogEvent, Fires, Required, Row,
     parts::{CohortOrId, UserOrId},
     payload::{Free, Id, PayloadType, Time, vocabulary},
 };
 
-pub(super) static EVENTS: &[CatalogEvent] = &[
+pub(super) const ROWS: &[Row] = &[
     CatalogEvent {
         name: "assignment.assignment_created",
         model: "assignments.Task",

@@ -4,12 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fires, Required,
+    AcademyIn, CatalogEvent, Fires, Required, Row,
     parts::{AcademyOrKey, CityOrName, CohortOrId, CountryOrName, UserOrId},
     payload::{Decimal, Free, Id, Name, PayloadType, Time, related, vocabulary},
 };
 
-pub(super) static EVENTS: &[CatalogEvent] = &[
+pub(super) const ROWS: &[Row] = &[
     CatalogEvent {
         name: "profile_academy.added",
         model: "authenticate.ProfileAcademy",

@@ -4,12 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fill, Fires, Required,
+    AcademyIn, CatalogEvent, Fill, Fires, Required, Row,
     parts::{AcademyOrKey, CityOrName, UserOrId},
     payload::{Free, Id, Key, PayloadType, Time, related, vocabulary},
 };
 
-pub(super) static EVENTS: &[CatalogEvent] = &[
+pub(super) const ROWS: &[Row] = &[
     CatalogEvent {
         name: "event.event_rescheduled",
         model: "events.Event",

@@ -4,11 +4,11 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fill, Fires, Required,
+    AcademyIn, CatalogEvent, Fill, Fires, Required, Row,
     payload::{Free, Id, Key, PayloadType, Time},
 };
 
-pub(super) static EVENTS: &[CatalogEvent] = &[CatalogEvent {
+pub(super) const ROWS: &[Row] = &[CatalogEvent {
     name: "survey.survey_answered",
     model: "feedback.SurveyResponse",
     signal: "survey_answered",

@@ -4,12 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fires, Required,
+    AcademyIn, CatalogEvent, Fires, Required, Row,
     parts::UserOrId,
     payload::{Decimal, Free, Id, PayloadType, Time, related, vocabulary},
 };
 
-pub(super) static EVENTS: &[CatalogEvent] = &[CatalogEvent {
+pub(super) const ROWS: &[Row] = &[CatalogEvent {
     name: "session.mentorship_session_status",
     model: "mentorship.MentorshipSession",
     signal: "mentorship_session_status",

@@ -14,23 +14,67 @@ pub mod mentorship;
 pub mod payments;
 pub mod registry;
 
-use super::CatalogEvent;
 #[cfg(test)]
 use super::tests::ChangeCase;
+use super::{CatalogEvent, Row, payload::PayloadType};
 
-/// Every event by its app, both in byte order.
-pub(super) static APPS: [&[CatalogEvent]; 10] = [
-    admissions::EVENTS,
-    assessment::EVENTS,
-    assignments::EVENTS,
-    authenticate::EVENTS,
-    events::EVENTS,
-    feedback::EVENTS,
-    marketing::EVENTS,
-    mentorship::EVENTS,
-    payments::EVENTS,
-    registry::EVENTS,
+/// The rows by their apps, both in byte order.
+const ROWS: [&[Row]; 10] = [
+    admissions::ROWS,
+    assessment::ROWS,
+    assignments::ROWS,
+    authenticate::ROWS,
+    events::ROWS,
+    feedback::ROWS,
+    marketing::ROWS,
+    mentorship::ROWS,
+    payments::ROWS,
+    registry::ROWS,
 ];
+
+/// How many there are.
+const COUNT: usize = {
+    let mut count = 0;
+    let mut app = 0;
+    while app < ROWS.len() {
+        count += ROWS[app].len();
+        app += 1;
+    }
+    count
+};
+
+/// Every event.
+pub(super) static EVENTS: [CatalogEvent; COUNT] = {
+    let mut events = [const { ROWS[0][0].numbered(0) }; COUNT];
+    let mut number = 0;
+    while number < COUNT {
+        events[number] = row(number).numbered(number);
+        number += 1;
+    }
+    events
+};
+
+/// What the events' payloads are, by the events' numbers. It is apart from the events because the code that
+/// reads payloads comes with it, a tenth of a function's binary, and only whoever publishes has use for that.
+pub(super) static PAYLOADS: [PayloadType; COUNT] = {
+    let mut payloads = [ROWS[0][0].payload; COUNT];
+    let mut number = 0;
+    while number < COUNT {
+        payloads[number] = row(number).payload;
+        number += 1;
+    }
+    payloads
+};
+
+/// The row of this number, through all apps.
+const fn row(mut number: usize) -> &'static Row {
+    let mut app = 0;
+    while number >= ROWS[app].len() {
+        number -= ROWS[app].len();
+        app += 1;
+    }
+    &ROWS[app][number]
+}
 
 /// Changes of the apps' records, and the events that they are.
 #[cfg(test)]

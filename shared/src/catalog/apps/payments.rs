@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fires, Required,
+    AcademyIn, CatalogEvent, Fires, Required, Row,
     parts::{AcademyOrKey, CohortOrId, UserOrId},
     payload::{Decimal, Free, Id, PayloadType, Time, related, vocabulary},
 };
@@ -18,7 +18,7 @@ const REVOKED: &[&str] = &[
     "CANCELLED",
 ];
 
-pub(super) static EVENTS: &[CatalogEvent] = &[
+pub(super) const ROWS: &[Row] = &[
     CatalogEvent {
         name: "planfinancing.planfinancing_created",
         model: "payments.PlanFinancing",

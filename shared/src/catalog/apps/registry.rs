@@ -4,12 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::catalog::{
-    AcademyIn, CatalogEvent, Fires, Required,
+    AcademyIn, CatalogEvent, Fires, Required, Row,
     parts::AcademyOrKey,
     payload::{Decimal, Free, Id, PayloadType, Time},
 };
 
-pub(super) static EVENTS: &[CatalogEvent] = &[CatalogEvent {
+pub(super) const ROWS: &[Row] = &[CatalogEvent {
     name: "asset.asset_status_updated",
     model: "registry.Asset",
     signal: "asset_status_updated",

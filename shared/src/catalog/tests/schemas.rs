@@ -192,8 +192,8 @@ fn every_reference_of_a_schema_is_to_a_part_of_its_own() {
 fn schemas_of_the_same_name_are_the_same() {
     let mut known = BTreeMap::new();
     for event in events() {
-        let mut schemas = event.payload.parts();
-        schemas.push((event.payload.name(), event.payload.schema()));
+        let mut schemas = event.payload_type().parts();
+        schemas.push((event.payload_type().name(), event.payload_type().schema()));
         for (name, schema) in schemas {
             let schema = json!(schema);
             let first = known.entry(name.clone()).or_insert_with(|| schema.clone());

@@ -2,11 +2,11 @@
 
 mod payloads;
 
-use crate::catalog::{AcademyIn, CatalogEvent, Fires, Required, payload::PayloadType};
+use crate::catalog::{AcademyIn, CatalogEvent, Fires, Required, Row, payload::PayloadType};
 
 pub use payloads::{Deal, DealStatus, FormEntry};
 
-pub(super) static EVENTS: &[CatalogEvent] = &[
+pub(super) const ROWS: &[Row] = &[
     CatalogEvent {
         name: "form_entry.added",
         model: "marketing.FormEntry",

@@ -1,13 +1,13 @@
 //! Clients of AWS, made once per process from the ambient configuration (region, credentials,
 //! `AWS_ENDPOINT_URL…` for an emulator).
 
+mod transport;
+
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
-use aws_smithy_http_client::{
-    Builder,
-    tls::{Provider, rustls_provider::CryptoMode},
-};
+
+use self::transport::Transport;
 
 /// How long a call may take with all its retries.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -17,11 +17,8 @@ pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// One try of a call may take 3 s, all together [`OPERATION_TIMEOUT`]: an API request that waits on a
 /// table which does not answer must end as a 503 well before the gateway's own limit of 30 s.
 pub async fn sdk_config() -> SdkConfig {
-    let https = Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
     aws_config::defaults(BehaviorVersion::latest())
-        .http_client(https)
+        .http_client(Transport::default())
         .timeout_config(
             TimeoutConfig::builder()
                 .operation_attempt_timeout(Duration::from_secs(3))

@@ -1,0 +1,209 @@
+use std::net::SocketAddr;
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{
+        BehaviorVersion, Config, Credentials, Region, retry::RetryConfig, timeout::TimeoutConfig,
+    },
+    error::SdkError,
+    operation::list_tables::ListTablesError,
+};
+use rcgen::{CertificateParams, KeyPair};
+use rstest::rstest;
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer},
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+
+const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: 17\r\n\r\n{\"TableNames\":[]}";
+const FAILURE: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 2\r\n\r\n{}";
+/// What one connection's requests are answered.
+type Answers = &'static [&'static str];
+
+const SHORT: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A client that tries a call so often, with a service at this address.
+fn client_of(scheme: &str, addr: SocketAddr, tries: u32, timeouts: TimeoutConfig) -> Client {
+    let retries = RetryConfig::standard()
+        .with_max_attempts(tries)
+        .with_initial_backoff(Duration::from_millis(1));
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::for_tests())
+        .endpoint_url(format!("{scheme}://{addr}"))
+        .http_client(Transport::default())
+        .retry_config(retries)
+        .timeout_config(timeouts)
+        .build();
+    Client::from_conf(config)
+}
+
+fn patient() -> TimeoutConfig {
+    TimeoutConfig::builder().build()
+}
+
+/// Reads a request to its end; false if the client has hung up.
+async fn read_request(stream: &mut BufReader<TcpStream>) -> bool {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+            return false;
+        }
+        let line = line.trim_end().to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length: ") {
+            length = value.parse().unwrap();
+        }
+        if line.is_empty() {
+            let mut body = vec![0; length];
+            return stream.read_exact(&mut body).await.is_ok();
+        }
+    }
+}
+
+/// A service that answers the requests of its first connection with these, then those of its second; an
+/// empty answer hangs up. How many requests each connection had is what it ends with.
+async fn service(connections: &'static [Answers]) -> (SocketAddr, JoinHandle<Vec<usize>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let served = tokio::spawn(async move {
+        let mut served = Vec::new();
+        for answers in connections {
+            // A connection that does not come is missed below.
+            let Ok(accepted) = timeout(PATIENCE, listener.accept()).await else {
+                break;
+            };
+            let mut stream = BufReader::new(accepted.unwrap().0);
+            let mut requests = 0;
+            for answer in *answers {
+                if !read_request(&mut stream).await {
+                    break;
+                }
+                requests += 1;
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            served.push(requests);
+        }
+        served
+    });
+    (addr, served)
+}
+
+/// A service that takes connections and says nothing.
+async fn silent() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    (listener, addr)
+}
+
+async fn call(client: &Client) -> Result<(), SdkError<ListTablesError>> {
+    client.list_tables().send().await.map(|_| ())
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again() {
+    let (addr, served) = service(&[&[ANSWER, ANSWER, ANSWER]]).await;
+    let client = client_of("http", addr, 1, patient());
+    for _ in 0..3 {
+        call(&client).await.unwrap();
+    }
+    drop(client);
+    assert_eq!(served.await.unwrap(), [3]);
+}
+
+#[rstest]
+#[case::a_service_that_hangs_up(&[&[ANSWER, ""] as Answers, &[ANSWER]], &[2, 1])]
+#[case::a_service_that_hangs_up_at_once(&[&[""] as Answers, &[ANSWER, ANSWER]], &[1, 2])]
+// The connection has another answer ready, and nobody comes for it.
+#[case::a_failure_poisons_its_connection(&[&[ANSWER, FAILURE, ANSWER] as Answers, &[ANSWER]], &[2, 1])]
+#[tokio::test]
+async fn a_call_is_tried_again_on_another_connection(
+    #[case] connections: &'static [Answers],
+    #[case] requests: &[usize],
+) {
+    let (addr, served) = service(connections).await;
+    let client = client_of("http", addr, 2, patient());
+    for _ in 0..2 {
+        call(&client).await.unwrap();
+    }
+    drop(client);
+    assert_eq!(served.await.unwrap(), requests);
+}
+
+#[tokio::test]
+async fn a_call_is_not_tried_more_often_than_the_sdk_says() {
+    let (addr, served) = service(&[&[""], &[""]]).await;
+    let error = call(&client_of("http", addr, 2, patient()))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, SdkError::DispatchFailure(_)), "{error:?}");
+    assert_eq!(served.await.unwrap(), [1, 1]);
+}
+
+#[rstest]
+#[case::to_shake_hands("https", TimeoutConfig::builder().connect_timeout(SHORT).build())]
+#[case::to_answer("http", TimeoutConfig::builder().read_timeout(SHORT).build())]
+#[tokio::test]
+async fn a_service_has_so_long(#[case] scheme: &str, #[case] timeouts: TimeoutConfig) {
+    let (_listener, addr) = silent().await;
+    let error = call(&client_of(scheme, addr, 1, timeouts))
+        .await
+        .unwrap_err();
+    let SdkError::DispatchFailure(failure) = error else {
+        panic!("{error:?}");
+    };
+    assert!(failure.is_timeout(), "{failure:?}");
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let (listener, addr) = silent().await;
+    drop(listener);
+    let error = call(&client_of("http", addr, 1, patient()))
+        .await
+        .unwrap_err();
+    let SdkError::DispatchFailure(failure) = error else {
+        panic!("{error:?}");
+    };
+    assert!(failure.is_io(), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_service_that_nobody_vouches_for_gets_no_request() {
+    let (listener, addr) = silent().await;
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let chain = vec![CertificateDer::from(params.self_signed(&key).unwrap())];
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let client = client_of("https", addr, 1, patient());
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(chain, key).unwrap();
+    let served = tokio::spawn(async move {
+        let stream = listener.accept().await.unwrap().0;
+        let mut stream = TlsAcceptor::from(std::sync::Arc::new(config))
+            .accept(stream)
+            .await?;
+        stream.read_u8().await
+    });
+    let error = call(&client).await.unwrap_err();
+    let SdkError::DispatchFailure(failure) = error else {
+        panic!("{error:?}");
+    };
+    assert!(failure.is_io(), "{failure:?}");
+    assert!(served.await.unwrap().is_err(), "a byte of the request came");
+}
+
+#[test]
+fn tls_offers_one_version_of_http() {
+    assert_eq!(tls::CLIENTS.config.alpn_protocols, [b"http/1.1"]);
+}

@@ -1,0 +1,113 @@
+//! TLS for all clients of this process. What the system trusts is read once: that is most of what a function
+//! does at its start.
+
+use std::sync::LazyLock;
+
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+
+use crate::config;
+
+/// The configuration of all clients. A clone is cheap, and resumes the others' sessions.
+pub(crate) static CLIENTS: LazyLock<Tls> = LazyLock::new(Tls::new);
+
+/// How clients speak TLS.
+pub(crate) struct Tls {
+    /// With HTTP/1.1 on it.
+    pub(crate) config: ClientConfig,
+    /// Whether there is anybody whom the system trusts.
+    pub(crate) trusts: bool,
+}
+
+impl Tls {
+    fn new() -> Self {
+        // An error says that this process has a provider already, which is as good.
+        let _ = ring::default_provider().install_default();
+        let roots = roots();
+        let trusts = !roots.is_empty();
+        let mut config = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self { config, trusts }
+    }
+}
+
+/// The certificates that the system trusts, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+///
+/// A system has them in one file, and often in a folder besides, each in a file of its own. To read them
+/// there as well would take as long again and find the same.
+fn roots() -> RootCertStore {
+    let bundle = if config::names_certificates() {
+        None
+    } else {
+        openssl_probe::probe().cert_file
+    };
+    let loaded = bundle
+        .map(|file| rustls_native_certs::load_certs_from_paths(Some(&file), None))
+        .filter(|loaded| !loaded.certs.is_empty())
+        .unwrap_or_else(rustls_native_certs::load_native_certs);
+    for error in &loaded.errors {
+        tracing::warn!(%error, "certificates of the system cannot be read");
+    }
+    let mut roots = RootCertStore::empty();
+    let (added, ignored) = roots.add_parsable_certificates(loaded.certs);
+    tracing::debug!(added, ignored, "certificates of the system");
+    roots
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use rstest::rstest;
+
+    use super::*;
+
+    /// What a process of its own is told, whose environment names one certificate.
+    #[test]
+    #[ignore = "the_environment_names_who_is_trusted runs it"]
+    fn one_is_trusted() {
+        assert_eq!(roots().len(), 1);
+    }
+
+    #[rstest]
+    #[case::a_file("SSL_CERT_FILE", "only.pem")]
+    #[case::a_folder("SSL_CERT_DIR", ".")]
+    fn the_environment_names_who_is_trusted(#[case] variable: &str, #[case] what: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::default().self_signed(&key);
+        let text = STANDARD.encode(certificate.unwrap().der());
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+        std::fs::write(folder.path().join("only.pem"), pem).unwrap();
+        let ended = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--ignored", "tls::tests::one_is_trusted"])
+            .env_remove("SSL_CERT_FILE")
+            .env_remove("SSL_CERT_DIR")
+            .env(variable, folder.path().join(what))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ended.stdout);
+        assert!(
+            ended.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn the_bundle_has_all_that_the_system_trusts() {
+        let mut all = RootCertStore::empty();
+        all.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let names = |store: &RootCertStore| {
+            let mut names: Vec<_> = store
+                .subjects()
+                .iter()
+                .map(|name| name.as_ref().to_vec())
+                .collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&roots()), names(&all));
+    }
+}
