@@ -6,6 +6,7 @@
 
 mod event_source;
 mod eventbridge;
+mod in_process;
 mod sqs;
 
 use std::{
@@ -15,8 +16,7 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use aws_smithy_http_client::Builder;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use dynoxide::Database;
 use tokio::{net::TcpListener, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -27,6 +27,8 @@ pub use sqs::GROUP_IN_FLIGHT;
 
 /// How often expired items and messages are removed.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
+
+const REGION: Region = Region::from_static("us-east-1");
 
 /// Where tables and queues are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub struct LocalAws {
     dynamodb_url: String,
     sqs_url: String,
     eventbridge_url: String,
+    dynamodb: aws_sdk_dynamodb::Client,
+    sqs: aws_sdk_sqs::Client,
     event_rule: Arc<OnceLock<EventRule>>,
     tasks: JoinSet<()>,
     /// Ends the servers when this is dropped.
@@ -76,6 +80,7 @@ impl LocalAws {
         let mut tasks = JoinSet::new();
 
         let (listener, dynamodb_url) = listen().await?;
+        let dynamodb = dynamodb_client(database.clone(), &dynamodb_url);
         let served = dynoxide::server::serve_with_shutdown(
             listener,
             database.clone(),
@@ -89,6 +94,7 @@ impl LocalAws {
 
         let (listener, sqs_url) = listen().await?;
         let server = sqs::Server::new(queues, sqs_url.clone(), stop.clone());
+        let sqs = sqs_client(server.clone(), &sqs_url);
         let served = axum::serve(listener, server.router())
             .with_graceful_shutdown(stop.clone().cancelled_owned());
         tasks.spawn(async move {
@@ -109,6 +115,8 @@ impl LocalAws {
             }
         });
         Ok(Self {
+            dynamodb,
+            sqs,
             dynamodb_url,
             sqs_url,
             eventbridge_url,
@@ -145,27 +153,13 @@ impl LocalAws {
     /// A client of the tables.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        let config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(credentials())
-            .http_client(Builder::new().build_http())
-            .endpoint_url(&self.dynamodb_url)
-            .build();
-        aws_sdk_dynamodb::Client::from_conf(config)
+        self.dynamodb.clone()
     }
 
     /// A client of the queues.
     #[must_use]
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
-        let config = aws_sdk_sqs::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(credentials())
-            .http_client(Builder::new().build_http())
-            .endpoint_url(&self.sqs_url)
-            .build();
-        aws_sdk_sqs::Client::from_conf(config)
+        self.sqs.clone()
     }
 
     /// Ends the servers, after the requests in progress.
@@ -175,8 +169,28 @@ impl LocalAws {
     }
 }
 
-fn credentials() -> Credentials {
-    Credentials::new("local", "local", None, None, "local")
+/// A client of the tables in this process.
+fn dynamodb_client(database: Database, url: &str) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(REGION)
+        .allow_no_auth()
+        .http_client(in_process::tables(database))
+        .endpoint_url(url)
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+/// A client of the queues in this process.
+fn sqs_client(server: sqs::Server, url: &str) -> aws_sdk_sqs::Client {
+    let config = aws_sdk_sqs::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(REGION)
+        .allow_no_auth()
+        .http_client(in_process::queues(server))
+        .endpoint_url(url)
+        .build();
+    aws_sdk_sqs::Client::from_conf(config)
 }
 
 async fn listen() -> Result<(TcpListener, String), StartError> {

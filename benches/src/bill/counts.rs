@@ -34,7 +34,7 @@ const BYTES_PER_LINE: usize = 26;
 const LAMBDA_LINES: &str = "\
 START RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd Version: $LATEST
 END RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd
-REPORT RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd\tDuration: 214.73 ms\tBilled Duration: 215 ms\tMemory Size: 512 MB\tMax Memory Used: 24 MB\t
+REPORT RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd\tDuration: 214.73 ms\tBilled Duration: 215 ms\tMemory Size: 256 MB\tMax Memory Used: 24 MB\t
 XRAY TraceId: 1-678e6d38-00000000000000005a5a000d\tSegmentId: 0c8e9a3b5d7f1e24\tSampled: true\t";
 
 /// What the gateway logs of a request, as the template has it.

@@ -177,6 +177,10 @@ fn runtime_api(queue: UnboundedReceiver<String>, moments: UnboundedSender<Moment
                 ),
                 ("lambda-runtime-deadline-ms", "9999999999999"),
                 (
+                    "lambda-runtime-trace-id",
+                    "Root=1-678e6d38-000000000000000000005a0d;Parent=0c8e9a3b5d7f1e24;Sampled=0",
+                ),
+                (
                     "lambda-runtime-invoked-function-arn",
                     "arn:aws:lambda:us-east-1:123456789012:function:bench",
                 ),

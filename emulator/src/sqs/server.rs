@@ -86,31 +86,35 @@ async fn serve(State(server): State<Server>, headers: HeaderMap, body: Bytes) ->
     let action = target
         .and_then(|target| target.strip_prefix("AmazonSQS."))
         .unwrap_or_default();
-    let answer = match action {
-        "CreateQueue" => call(&body, |request| server.create_queue(request)),
-        "GetQueueUrl" => call(&body, |request| server.queue_url(&request)),
-        "ListQueues" => call(&body, |request| server.list_queues(&request)),
-        "SetQueueAttributes" => call(&body, |request| server.set_attributes(request)),
-        "GetQueueAttributes" => call(&body, |request| server.attributes(&request)),
-        "PurgeQueue" => call(&body, |request| server.purge(&request)),
-        "SendMessage" => call(&body, |request| server.send(request)),
-        "SendMessageBatch" => call(&body, |request| server.send_batch(request)),
-        "DeleteMessage" => call(&body, |request| server.delete(&request)),
-        "DeleteMessageBatch" => call(&body, |request| server.delete_batch(request)),
-        "ChangeMessageVisibility" => call(&body, |request| server.change_visibility(&request)),
-        "ChangeMessageVisibilityBatch" => {
-            call(&body, |request| server.change_visibility_batch(request))
-        }
-        "ReceiveMessage" => match serde_json::from_slice(&body) {
-            Ok(request) => server
-                .receive(request)
-                .await
-                .and_then(|answer| json(&answer)),
-            Err(error) => Err(error.into()),
-        },
-        unknown => Err(SqsError::InvalidAction(unknown.to_owned())),
-    };
-    answer.unwrap_or_else(IntoResponse::into_response)
+    server.answer(action, &body).await
+}
+
+impl Server {
+    /// Answers an action.
+    pub(crate) async fn answer(&self, action: &str, body: &[u8]) -> Response {
+        let answer = match action {
+            "CreateQueue" => call(body, |request| self.create_queue(request)),
+            "GetQueueUrl" => call(body, |request| self.queue_url(&request)),
+            "ListQueues" => call(body, |request| self.list_queues(&request)),
+            "SetQueueAttributes" => call(body, |request| self.set_attributes(request)),
+            "GetQueueAttributes" => call(body, |request| self.attributes(&request)),
+            "PurgeQueue" => call(body, |request| self.purge(&request)),
+            "SendMessage" => call(body, |request| self.send(request)),
+            "SendMessageBatch" => call(body, |request| self.send_batch(request)),
+            "DeleteMessage" => call(body, |request| self.delete(&request)),
+            "DeleteMessageBatch" => call(body, |request| self.delete_batch(request)),
+            "ChangeMessageVisibility" => call(body, |request| self.change_visibility(&request)),
+            "ChangeMessageVisibilityBatch" => {
+                call(body, |request| self.change_visibility_batch(request))
+            }
+            "ReceiveMessage" => match serde_json::from_slice(body) {
+                Ok(request) => self.receive(request).await.and_then(|answer| json(&answer)),
+                Err(error) => Err(error.into()),
+            },
+            unknown => Err(SqsError::InvalidAction(unknown.to_owned())),
+        };
+        answer.unwrap_or_else(IntoResponse::into_response)
+    }
 }
 
 fn call<R: DeserializeOwned, A: Serialize>(

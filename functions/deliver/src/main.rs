@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use deliver::Deliver;
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 use shared::{
     aws, clock, config,
     deadline::Deadline,
     deliver::{client::DeliveryClient, guard::AddressGuard},
+    invocations,
     metrics::Reporter,
     queue::Queue,
     store::Stores,
@@ -46,5 +47,5 @@ async fn run() -> Result<(), lambda_runtime::Error> {
         let handling = deliver.handle(event.payload, deadline, invocation.metrics());
         handling.await
     };
-    lambda_runtime::run(service_fn(handler)).await
+    invocations::run(Runtime::new(service_fn(handler))).await
 }

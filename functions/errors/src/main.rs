@@ -4,8 +4,11 @@ use std::process::ExitCode;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use errors::Errors;
-use lambda_runtime::{LambdaEvent, service_fn};
-use shared::{aws, clock, config, deadline::Deadline, metrics::Reporter, store::Stores, telemetry};
+use lambda_runtime::{LambdaEvent, Runtime, service_fn};
+use shared::{
+    aws, clock, config, deadline::Deadline, invocations, metrics::Reporter, store::Stores,
+    telemetry,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -26,5 +29,5 @@ async fn run() -> Result<(), lambda_runtime::Error> {
         let handling = errors.handle(event.payload, deadline, invocation.metrics());
         handling.await
     };
-    lambda_runtime::run(service_fn(handler)).await
+    invocations::run(Runtime::new(service_fn(handler))).await
 }

@@ -4,10 +4,10 @@
 use aws_lambda_events::event::sqs::SqsEvent;
 use axum::Router;
 use lambda_http::{Adapter, request::LambdaRequest};
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::{RawValue, to_raw_value};
-use shared::{clock, http::measured, metrics::Reporter};
+use shared::{clock, http::measured, invocations, metrics::Reporter};
 use tower::ServiceExt;
 
 use crate::{Bus, Ingest, service};
@@ -22,10 +22,9 @@ struct Invocation {
 /// Works invocations for as long as Lambda sends some.
 pub async fn run(ingest: Ingest, bus: Bus, reporter: Reporter) -> Result<(), Error> {
     let api = measured(service(ingest), reporter.clone());
-    lambda_runtime::run(service_fn(move |event| {
-        answer(api.clone(), bus.clone(), reporter.clone(), event)
-    }))
-    .await
+    let handler =
+        service_fn(move |event| answer(api.clone(), bus.clone(), reporter.clone(), event));
+    invocations::run(Runtime::new(handler)).await
 }
 
 async fn answer(

@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
+use lambda_http::{Adapter, lambda_runtime::Runtime};
 use manage::Manage;
 use shared::{
     aws, config,
     deliver::{client::DeliveryClient, guard::AddressGuard},
     http::measured,
+    invocations,
     metrics::Reporter,
     queue::Queue,
     store::Stores,
@@ -34,5 +36,6 @@ async fn run() -> Result<(), lambda_http::Error> {
     let stores = Stores::new(&aws_sdk_dynamodb::Client::new(&aws), &tables);
     let deliveries = Queue::new(aws_sdk_sqs::Client::new(&aws), deliveries_url);
     let manage = Manage::new(stores, guard, client, deliveries);
-    lambda_http::run(measured(manage::service(manage), reporter)).await
+    let api = measured(manage::service(manage), reporter);
+    invocations::run(Runtime::new(Adapter::from(api))).await
 }

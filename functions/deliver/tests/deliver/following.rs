@@ -80,7 +80,7 @@ impl Log {
 
 /// Works something as Lambda's runtime does, within the span of its request.
 async fn in_request<T>(id: &str, work: impl Future<Output = T>) -> T {
-    let span = info_span!("Lambda runtime invoke", requestId = id);
+    let span = info_span!("invocation", requestId = id);
     work.instrument(span).await
 }
 
