@@ -35,6 +35,10 @@ use crate::{
 /// The exit code that says that the same command may succeed later. clap has 2 for a wrong usage.
 const TRY_AGAIN: u8 = 3;
 
+/// Several threads allocate at once here, which it is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run().await {
