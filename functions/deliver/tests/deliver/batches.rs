@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_smithy_http_client::Builder;
 use reqwest::dns::{Name, Resolve, Resolving};
 use shared::{
     clock,
@@ -191,7 +192,10 @@ async fn a_batch_that_is_cut_off_names_nothing_that_was_written_before() {
     let hook = bench.hook(&url(addr)).await;
     let queue_url = format!("http://{queue_addr}/000000000000/silent");
     let sqs = bench.aws.sqs().config().to_builder();
-    let sqs = sqs.endpoint_url(format!("http://{queue_addr}")).build();
+    let sqs = sqs
+        .http_client(Builder::new().build_http())
+        .endpoint_url(format!("http://{queue_addr}"))
+        .build();
     bench.deliver.deliveries = Queue::new(aws_sdk_sqs::Client::from_conf(sqs), queue_url);
     let jobs: Vec<_> = (0..3)
         .map(|position| DeliveryJob {
