@@ -18,7 +18,11 @@ use std::{
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use dynoxide::Database;
-use tokio::{net::TcpListener, task::JoinSet, time::MissedTickBehavior};
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use event_source::EventSource;
@@ -223,9 +227,10 @@ fn open(storage: &Storage) -> Result<(Option<File>, Database, sqs::Store), Start
     Ok((Some(lock), database, queues))
 }
 
-/// Removes what has expired, now and then, as the real services do at their leisure.
+/// Removes what has expired, now and then, as the real services do at their leisure: not at once, so that
+/// who works with times of the past finds what it has just stored.
 async fn sweep(database: Database, server: sqs::Server, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    let mut ticks = tokio::time::interval_at(Instant::now() + SWEEP_EVERY, SWEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while let Some(_tick) = stop.run_until_cancelled(ticks.tick()).await {
         let database = database.clone();
