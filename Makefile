@@ -121,7 +121,7 @@ known-environment:
 
 .PHONY: build
 build: known-architecture $(VENV)/.python-tools ## Build the functions into target/lambda (ARCHITECTURE=arm64 or x86_64)
-	cd functions && cargo lambda build --release --locked --$(subst _,-,$(ARCHITECTURE)) $(addprefix -p ,$(FUNCTIONS))
+	cd functions && cargo lambda build --manifest-path ../Cargo.toml --release --locked --$(subst _,-,$(ARCHITECTURE)) $(addprefix -p ,$(FUNCTIONS))
 
 .PHONY: deploy
 deploy: known-environment $(VENV)/.python-tools ## Build and deploy a stack of samconfig.toml (ENVIRONMENT=default, dev, staging or prod)

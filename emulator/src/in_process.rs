@@ -4,8 +4,8 @@
 //! ends of HTTP and the kernel between them are left out, which would cost more than all the rest. The
 //! ports are for other programs.
 //!
-//! A call gives others their turn before it is answered, as one over a connection would: a task that does nothing
-//! but call would otherwise keep its thread to itself.
+//! A call gives others their turn before it is answered, as one over a connection would: a task that does
+//! nothing but call would otherwise keep its thread to itself.
 
 use aws_smithy_runtime_api::client::{
     http::{

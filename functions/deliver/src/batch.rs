@@ -131,22 +131,27 @@ impl<'a> Batch<'a> {
     }
 
     /// Waits for all parts. As long as some take their time, the messages that are done with are deleted
-    /// every half second; what the queue does about them at the end then comes to nothing. Nobody waits for
-    /// that, if the queue takes its time.
+    /// every half second; what the queue does about them at the end then comes to nothing. A deletion that is
+    /// still under way then is given up.
     async fn settle<'b>(self, mut parts: FuturesUnordered<BoxFuture<'b, ()>>)
     where
         'a: 'b,
     {
+        let mut deletions = FuturesUnordered::new();
         loop {
             let soon = tokio::time::Instant::now() + SETTLE_AFTER;
-            while let Ok(part) = tokio::time::timeout_at(soon, parts.next()).await {
-                if part.is_none() {
-                    return;
+            loop {
+                tokio::select! {
+                    part = parts.next() => if part.is_none() {
+                        return;
+                    },
+                    Some(()) = deletions.next() => {}
+                    () = tokio::time::sleep_until(soon) => break,
                 }
             }
             let receipts = self.messages.receipts();
             if !receipts.is_empty() {
-                parts.push(self.deliver.deliveries.delete(receipts).boxed());
+                deletions.push(self.deliver.deliveries.delete(receipts));
             }
         }
     }

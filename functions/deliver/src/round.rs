@@ -10,7 +10,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, StreamExt, future::join3, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, future::join, stream::FuturesUnordered};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use shared::{
@@ -311,8 +311,10 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Writes what the round has come to so far: the hook's state, and the messages that follow. With that
-    /// the received ones are done with, but for those whose successors are not in the queue.
+    /// Writes what the round has come to so far: the hook's state, and the messages that follow. With these
+    /// the received ones are done with, but for those whose successors are not in the queue. The state is not
+    /// waited for: the requests are made, and to work the jobs again for the sake of their count would make them
+    /// once more.
     async fn write(&mut self) {
         let done = std::mem::take(&mut self.done);
         let later = std::mem::take(&mut self.later);
@@ -325,21 +327,21 @@ impl<'a> Round<'a> {
             self.known.clone_from(&recorded.attempts);
             sample = self.sample.take();
         }
-        let (remembered, unsent_later, unsent_given_up) = join3(
-            self.remember(recorded, sample),
-            send(&self.batch.deliver.deliveries, later),
-            send(&self.batch.deliver.dead_letters, given_up),
-        )
-        .await;
+        let sending = async {
+            let (unsent_later, unsent_given_up) = join(
+                send(&self.batch.deliver.deliveries, later),
+                send(&self.batch.deliver.dead_letters, given_up),
+            )
+            .await;
+            let given_up = giving_up.saturating_sub(unsent_given_up.len());
+            self.batch.metrics.count(Count::DeliveriesGivenUp, given_up);
+            let failed = [unsent_later, unsent_given_up].concat();
+            self.batch.messages.take_out(done, &failed);
+        };
+        let (remembered, ()) = join(self.remember(recorded, sample), sending).await;
         if let Err(error) = remembered {
-            // The requests are made: to work the jobs again for the sake of their count would make
-            // them once more.
             tracing::error!(hook = self.hook_id().get(), %error, "a hook's state could not be written");
         }
-        let given_up = giving_up.saturating_sub(unsent_given_up.len());
-        self.batch.metrics.count(Count::DeliveriesGivenUp, given_up);
-        let failed = [unsent_later, unsent_given_up].concat();
-        self.batch.messages.take_out(done, &failed);
     }
 
     /// Writes the hook's state: one write, and another only when its circuit opens or its probe has
