@@ -9,6 +9,7 @@ use shared::{
     deliver::{client::DeliveryClient, guard::AddressGuard},
     model::{DeadLetter, DeliveryJob, QueueMessage},
     queue::Queue,
+    store::{Stores, TableNames},
 };
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
@@ -226,6 +227,37 @@ async fn a_batch_that_is_cut_off_names_nothing_that_was_written_before() {
     };
     let (failed, (position, _sending)) = tokio::join!(bench.work(jobs.clone()), meanwhile);
     assert_eq!(failed, [position]);
+}
+
+#[tokio::test]
+async fn what_has_arrived_is_done_with_when_its_hooks_state_cannot_be_written() {
+    let (endpoint, addr) = listener().await;
+    let (silent_table, table_addr) = listener().await;
+    let mut bench = Bench::new(&[addr], "1s").await;
+    let hook = bench.hook(&url(addr)).await;
+    let tables = bench.aws.dynamodb().config().to_builder();
+    let tables = tables
+        .http_client(Builder::new().build_http())
+        .endpoint_url(format!("http://{table_addr}"))
+        .build();
+    let silent = aws_sdk_dynamodb::Client::from_conf(tables);
+    bench.deliver.stores.states = Stores::new(&silent, &TableNames::of_stack("test")).states;
+    let meanwhile = async {
+        // The state is read in vain, and then written.
+        let (reading, _) = silent_table.accept().await.unwrap();
+        let (mut stream, _) = endpoint.accept().await.unwrap();
+        read_request(&mut stream).await;
+        let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+        let (mut writing, _) = silent_table.accept().await.unwrap();
+        let request = read_request(&mut writing).await;
+        assert!(request.contains("UpdateItem"), "{request}");
+        // From here on the batch's deadline is all that anything waits for: time jumps there.
+        tokio::time::pause();
+        (reading, writing)
+    };
+    let (failed, _connections) = tokio::join!(bench.work([job(&hook)]), meanwhile);
+    assert!(failed.is_empty());
 }
 
 #[tokio::test]
