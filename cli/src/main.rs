@@ -35,8 +35,7 @@ use crate::{
 /// The exit code that says that the same command may succeed later. clap has 2 for a wrong usage.
 const TRY_AGAIN: u8 = 3;
 
-/// Against the system's a quarter more deliveries a second in the benches S1 and S2, for up to 80 % more
-/// memory while they run.
+/// A quarter more deliveries a second than with the system's: docs/adr/0019 has the figures.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
