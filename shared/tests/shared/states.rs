@@ -151,7 +151,7 @@ async fn of_workers_that_change_a_circuit_at_the_same_time_one_does() {
 
     let probing = open.probing(start() + Duration::from_mins(1)).unwrap();
     let probe = || states.set_circuit(hook.id, Some(&open), &probing);
-    let begun = try_join_all([probe(), probe(), probe()]).await.unwrap();
+    let begun = try_join_all((0..3).map(|_| probe())).await.unwrap();
     assert_eq!(begun.iter().filter(|begun| **begun).count(), 1);
     let state = states.get(hook.id).await.unwrap().unwrap();
     assert_eq!(state.circuit, Some(probing));
