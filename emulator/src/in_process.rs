@@ -7,6 +7,8 @@
 //! A call gives others their turn before it is answered, as one over a connection would: a task that does
 //! nothing but call would otherwise keep its thread to itself.
 
+use std::fmt::{self, Debug, Formatter};
+
 use aws_smithy_runtime_api::client::{
     http::{
         HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
@@ -25,14 +27,54 @@ use tokio::task::yield_now;
 
 use crate::sqs::Server;
 
+/// What a service answers, unless its answer cannot be read.
+type Answer = Result<Response<SdkBody>, ConnectorError>;
+
 /// The transport to these tables.
 pub(crate) fn tables(database: Database) -> SharedHttpClient {
-    http_client_fn(move |_, _| SharedHttpConnector::new(Tables(database.clone())))
+    transport(move |request| {
+        let database = database.clone();
+        async move { Ok(of_tables(&database, &request)) }
+    })
 }
 
 /// The transport to these queues.
 pub(crate) fn queues(server: Server) -> SharedHttpClient {
-    http_client_fn(move |_, _| SharedHttpConnector::new(Queues(server.clone())))
+    transport(move |request| of_queues(server.clone(), request))
+}
+
+/// The transport to a service.
+fn transport<S, A>(service: S) -> SharedHttpClient
+where
+    S: Fn(HttpRequest) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send + 'static,
+{
+    let connector = SharedHttpConnector::new(InProcess(service));
+    http_client_fn(move |_, _| connector.clone())
+}
+
+/// A service that is called as a function.
+struct InProcess<S>(S);
+
+impl<S> Debug for InProcess<S> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InProcess").finish_non_exhaustive()
+    }
+}
+
+impl<S, A> HttpConnector for InProcess<S>
+where
+    S: Fn(HttpRequest) -> A + Send + Sync,
+    A: Future<Output = Answer> + Send + 'static,
+{
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let answer = (self.0)(request);
+        HttpConnectorFuture::new(async move {
+            yield_now().await;
+            HttpResponse::try_from(answer.await?)
+                .map_err(|error| ConnectorError::user(error.into()))
+        })
+    }
 }
 
 /// The operation that a request is for, without the service's name.
@@ -45,59 +87,27 @@ fn body(request: &HttpRequest) -> &[u8] {
     request.body().bytes().unwrap_or_default()
 }
 
-fn answer(response: Response<SdkBody>) -> Result<HttpResponse, ConnectorError> {
-    HttpResponse::try_from(response).map_err(|error| ConnectorError::user(error.into()))
+async fn of_queues(server: Server, request: HttpRequest) -> Answer {
+    let response = server.answer(operation(&request), body(&request)).await;
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX)
+        .await
+        .map_err(|error| ConnectorError::io(error.into()))?;
+    Ok(Response::from_parts(parts, SdkBody::from(body)))
 }
 
-struct Queues(Server);
-
-impl std::fmt::Debug for Queues {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Queues")
-    }
-}
-
-impl HttpConnector for Queues {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let server = self.0.clone();
-        HttpConnectorFuture::new(async move {
-            yield_now().await;
-            let response = server.answer(operation(&request), body(&request)).await;
-            let (parts, body) = response.into_parts();
-            let body = to_bytes(body, usize::MAX)
-                .await
-                .map_err(|error| ConnectorError::io(error.into()))?;
-            answer(Response::from_parts(parts, SdkBody::from(body)))
-        })
-    }
-}
-
-struct Tables(Database);
-
-impl std::fmt::Debug for Tables {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tables")
-    }
-}
-
-impl HttpConnector for Tables {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let tables = self.0.clone();
-        HttpConnectorFuture::new(async move {
-            yield_now().await;
-            let (status, body) = match called(&tables, operation(&request), body(&request)) {
-                Ok(body) => (StatusCode::OK, body),
-                Err(error) => {
-                    let status = StatusCode::from_u16(error.status_code());
-                    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                    (status, error.to_json().into_bytes())
-                }
-            };
-            let mut response = Response::new(SdkBody::from(body));
-            *response.status_mut() = status;
-            answer(response)
-        })
-    }
+fn of_tables(tables: &Database, request: &HttpRequest) -> Response<SdkBody> {
+    let (status, body) = match called(tables, operation(request), body(request)) {
+        Ok(body) => (StatusCode::OK, body),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status_code());
+            let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, error.to_json().into_bytes())
+        }
+    };
+    let mut response = Response::new(SdkBody::from(body));
+    *response.status_mut() = status;
+    response
 }
 
 /// Calls an operation of the tables: one of those that the bundle needs.

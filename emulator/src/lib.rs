@@ -166,7 +166,8 @@ impl LocalAws {
         self.sqs.clone()
     }
 
-    /// Ends the servers, after the requests in progress; those of this process's own clients are theirs to wait for.
+    /// Ends the servers, after the requests in progress; those of this process's own clients are theirs
+    /// to wait for.
     pub async fn shut_down(mut self) {
         drop(self.stop);
         while self.tasks.join_next().await.is_some() {}

@@ -1,5 +1,5 @@
-//! TLS for the functions' clients, of AWS and of endpoints. What the system trusts is read once: that is most of what a function
-//! does at its start.
+//! TLS for the functions' clients, of AWS and of endpoints. What the system trusts is read once: that is
+//! most of what a function does at its start.
 
 use std::sync::LazyLock;
 
@@ -35,7 +35,8 @@ impl Tls {
 /// The certificates that the system trusts, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
 ///
 /// Linux has them in one file, and often in a folder besides, each in a file of its own. To read them
-/// there as well would take as long again and find the same. Other systems have stores of their own, which are asked.
+/// there as well would take as long again and find the same. Other systems have stores of their own, which
+/// are asked.
 fn roots() -> RootCertStore {
     let bundle = if cfg!(target_os = "linux") && !config::names_certificates() {
         openssl_probe::probe().cert_file

@@ -16,7 +16,9 @@ use uuid::Uuid;
 
 use super::{
     bench::{Bench, encoded, job},
-    receiver::{answering, closed, flooding, listener, read_request, requests, url, writing},
+    receiver::{
+        answer_next, answering, closed, flooding, listener, read_request, requests, url, writing,
+    },
 };
 
 #[tokio::test]
@@ -164,10 +166,7 @@ async fn a_call_that_hangs_does_not_keep_the_others_of_its_hook() {
         let (mut hanging, _) = endpoint.accept().await.unwrap();
         read_request(&mut hanging).await;
         for _ in 0..2 {
-            let (mut stream, _) = endpoint.accept().await.unwrap();
-            read_request(&mut stream).await;
-            let answer = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-            stream.write_all(answer).await.unwrap();
+            answer_next(&endpoint, "503 Busy").await;
         }
         // The first call is answered only when what follows from the others is there.
         while bench.stats(&hook).await.total_calls < 2 {}
@@ -210,10 +209,7 @@ async fn a_batch_that_is_cut_off_names_nothing_that_was_written_before() {
         let is_in_it = |job: &DeliveryJob| request.contains(&job.delivery_id.to_string());
         let position = jobs.iter().position(is_in_it).unwrap();
         for _ in 0..2 {
-            let (mut stream, _) = endpoint.accept().await.unwrap();
-            read_request(&mut stream).await;
-            let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
-            stream.write_all(answer).await.unwrap();
+            answer_next(&endpoint, "204 No Content").await;
         }
         // The first call fails when the outcome of the others is there, and its retry gets stuck.
         while bench.stats(&hook).await.total_calls < 2 {}
@@ -245,10 +241,7 @@ async fn what_has_arrived_is_done_with_when_its_hooks_state_cannot_be_written() 
     let meanwhile = async {
         // The state is read in vain, and then written.
         let (reading, _) = silent_table.accept().await.unwrap();
-        let (mut stream, _) = endpoint.accept().await.unwrap();
-        read_request(&mut stream).await;
-        let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
-        stream.write_all(answer).await.unwrap();
+        answer_next(&endpoint, "204 No Content").await;
         let (mut writing, _) = silent_table.accept().await.unwrap();
         let request = read_request(&mut writing).await;
         assert!(request.contains("UpdateItem"), "{request}");

@@ -45,6 +45,14 @@ pub(crate) async fn read_request(stream: &mut TcpStream) -> String {
     String::from_utf8(request).unwrap()
 }
 
+/// Answers the request of the next connection, and closes that.
+pub(crate) async fn answer_next(listener: &TcpListener, status: &str) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_request(&mut stream).await;
+    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    stream.write_all(answer.as_bytes()).await.unwrap();
+}
+
 /// A server that reads one request after the other, writes these bytes and closes the connection.
 pub(crate) async fn writing(bytes: &'static str) -> SocketAddr {
     let (listener, addr) = listener().await;

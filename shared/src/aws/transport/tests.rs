@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::{
     error::SdkError,
     operation::list_tables::ListTablesError,
 };
+use aws_smithy_runtime_api::client::result::DispatchFailure;
 use rcgen::{CertificateParams, KeyPair};
 use rstest::rstest;
 use rustls::{
@@ -110,6 +111,15 @@ async fn call(client: &Client) -> Result<(), SdkError<ListTablesError>> {
     client.list_tables().send().await.map(|_| ())
 }
 
+/// A call that comes to nothing before there is an answer, and why.
+async fn failing(client: &Client) -> DispatchFailure {
+    let error = call(client).await.unwrap_err();
+    let SdkError::DispatchFailure(failure) = error else {
+        panic!("{error:?}");
+    };
+    failure
+}
+
 #[tokio::test]
 async fn a_connection_is_used_again() {
     let (addr, served) = service(&[&[ANSWER, ANSWER, ANSWER]]).await;
@@ -143,10 +153,7 @@ async fn a_call_is_tried_again_on_another_connection(
 #[tokio::test]
 async fn a_call_is_not_tried_more_often_than_the_sdk_says() {
     let (addr, served) = service(&[&[""], &[""]]).await;
-    let error = call(&client_of("http", addr, 2, patient()))
-        .await
-        .unwrap_err();
-    assert!(matches!(error, SdkError::DispatchFailure(_)), "{error:?}");
+    failing(&client_of("http", addr, 2, patient())).await;
     assert_eq!(served.await.unwrap(), [1, 1]);
 }
 
@@ -156,12 +163,7 @@ async fn a_call_is_not_tried_more_often_than_the_sdk_says() {
 #[tokio::test]
 async fn a_service_has_so_long(#[case] scheme: &str, #[case] timeouts: TimeoutConfig) {
     let (_listener, addr) = silent().await;
-    let error = call(&client_of(scheme, addr, 1, timeouts))
-        .await
-        .unwrap_err();
-    let SdkError::DispatchFailure(failure) = error else {
-        panic!("{error:?}");
-    };
+    let failure = failing(&client_of(scheme, addr, 1, timeouts)).await;
     assert!(failure.is_timeout(), "{failure:?}");
 }
 
@@ -169,12 +171,7 @@ async fn a_service_has_so_long(#[case] scheme: &str, #[case] timeouts: TimeoutCo
 async fn nobody_listens() {
     let (listener, addr) = silent().await;
     drop(listener);
-    let error = call(&client_of("http", addr, 1, patient()))
-        .await
-        .unwrap_err();
-    let SdkError::DispatchFailure(failure) = error else {
-        panic!("{error:?}");
-    };
+    let failure = failing(&client_of("http", addr, 1, patient())).await;
     assert!(failure.is_io(), "{failure:?}");
 }
 
@@ -195,10 +192,7 @@ async fn a_service_that_nobody_vouches_for_gets_no_request() {
             .await?;
         stream.read_u8().await
     });
-    let error = call(&client).await.unwrap_err();
-    let SdkError::DispatchFailure(failure) = error else {
-        panic!("{error:?}");
-    };
+    let failure = failing(&client).await;
     assert!(failure.is_io(), "{failure:?}");
     assert!(served.await.unwrap().is_err(), "a byte of the request came");
 }
