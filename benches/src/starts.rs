@@ -13,8 +13,8 @@ use shared::{
 
 use crate::{
     Scale,
-    figures::{Table, median, shown},
-    lambda::{Deployment, Function, Services, Traffic, http_event, sqs_event},
+    figures::{Table, median, number, shown},
+    lambda::{Answered, Deployment, Function, Services, Traffic, http_event, sqs_event},
     load::{ACADEMY_TOKEN, PUBLISHER_TOKEN, event},
     receiver::Endpoint,
     serve::built,
@@ -25,6 +25,9 @@ const TIMES: usize = 20;
 
 /// After how many invocations the memory is read.
 const INVOCATIONS: usize = 100;
+
+/// In how many more the processor time is read, which the kernel shows in hundredths of a second.
+const COUNTED: usize = 1_000;
 
 /// The functions, and what each does in an invocation.
 const FUNCTIONS: [(&str, &str); 4] = [
@@ -41,6 +44,7 @@ pub(crate) async fn starts(scale: &Scale) -> Result<Table> {
         "start, ms",
         "invocation",
         "beyond its calls, ms",
+        "CPU-ms",
         "in all, ms",
         "binary, MB",
         "zip, MB",
@@ -61,14 +65,7 @@ pub(crate) async fn starts(scale: &Scale) -> Result<Table> {
         let (mut beyond, mut in_all) = (Vec::new(), Vec::new());
         for invocation in 0..INVOCATIONS {
             let waited = traffic.waited();
-            let event = work(name, &deployment, invocation)?;
-            let answered = function.invoke(event).await?;
-            let status = answered.answer["statusCode"].as_u64();
-            ensure!(
-                status.is_none_or(|status| status < 300),
-                "{}",
-                answered.answer
-            );
+            let answered = invoke(&mut function, name, &deployment, invocation).await?;
             if invocation + TIMES >= INVOCATIONS {
                 let waited = traffic.waited().saturating_sub(waited);
                 beyond.push(answered.took.saturating_sub(waited).as_secs_f64() * 1e3);
@@ -76,14 +73,42 @@ pub(crate) async fn starts(scale: &Scale) -> Result<Table> {
             }
         }
         let peak_mb = function.process.peak_mb()?;
+        let cpu_s = function.process.cpu_s()?;
+        let counted = scale.of(COUNTED);
+        for invocation in INVOCATIONS..INVOCATIONS + counted {
+            invoke(&mut function, name, &deployment, invocation).await?;
+        }
+        let cpu_ms = 1e3 * (function.process.cpu_s()? - cpu_s) / number(counted);
         let (binary_mb, zip_mb) = sizes(name)?;
         let figures = [median(starts)].map(shown).into_iter();
-        let figures = figures
-            .chain([what.to_owned()])
-            .chain([median(beyond), median(in_all), binary_mb, zip_mb, peak_mb].map(shown));
+        let figures = figures.chain([what.to_owned()]).chain(
+            [
+                median(beyond),
+                cpu_ms,
+                median(in_all),
+                binary_mb,
+                zip_mb,
+                peak_mb,
+            ]
+            .map(shown),
+        );
         table.row(std::iter::once(name.to_owned()).chain(figures));
     }
     Ok(table)
+}
+
+/// Has a function work the event of this number.
+async fn invoke(
+    function: &mut Function,
+    name: &str,
+    deployment: &Deployment,
+    number: usize,
+) -> Result<Answered> {
+    let answered = function.invoke(work(name, deployment, number)?).await?;
+    let answer = &answered.answer;
+    let status = answer["statusCode"].as_u64();
+    ensure!(status.is_none_or(|status| status < 300), "{answer}");
+    Ok(answered)
 }
 
 /// An invocation of a function.

@@ -7,7 +7,7 @@ use aws_config::SdkConfig;
 use shared::{
     aws, clock,
     config::{self, ConfigError},
-    model::{Academy, Scope, User},
+    model::{Academy, AcademyRef, Scope, User},
     store::{Identities, StoredToken, Stores, TableNames, TokenDigest},
 };
 
@@ -102,8 +102,9 @@ async fn add_academy(
     given_id: Option<u64>,
 ) -> Result<u64> {
     // A number that the counter gives out may be one that was given by hand: then the next.
+    let of_slug = AcademyRef::Slug(slug.to_owned());
     for _ in 0..1_000 {
-        if identities.academy(slug).await?.is_some() {
+        if identities.academy(&of_slug).await?.is_some() {
             bail!("there is an academy {slug:?} already");
         }
         let id = match given_id {

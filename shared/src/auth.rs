@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    model::Principal,
+    model::{Principal, User},
     store::{Identities, StoreError, TokenDigest},
 };
 
@@ -45,16 +45,31 @@ pub async fn authenticate(
     header: Option<&[u8]>,
     now: Timestamp,
 ) -> Result<Principal, AuthError> {
+    let username = token_owner(identities, header, now).await?;
+    let (user, academy) = identities.user_and_academy(&username).await?;
+    let user = active(user)?;
+    Ok(Principal { user, academy })
+}
+
+/// The name of the user whose token an `Authorization` header's value has. Whether that user is [`active`] is
+/// still to be seen.
+pub async fn token_owner(
+    identities: &Identities,
+    header: Option<&[u8]>,
+    now: Timestamp,
+) -> Result<String, AuthError> {
     let digest = TokenDigest::of(token(header)?);
     let token = identities.token(&digest).await?.ok_or(AuthError::Unknown)?;
-    if let Some(expires_at) = token.expires_at.filter(|time| *time <= now) {
-        return Err(AuthError::Expired(expires_at));
+    match token.expires_at.filter(|time| *time <= now) {
+        Some(expires_at) => Err(AuthError::Expired(expires_at)),
+        None => Ok(token.username),
     }
-    let (user, academy) = identities.user_and_academy(&token.username).await?;
-    let user = user
-        .filter(|user| user.is_active)
-        .ok_or(AuthError::InactiveUser)?;
-    Ok(Principal { user, academy })
+}
+
+/// The user whose token it is, if there is one that is active.
+pub fn active(user: Option<User>) -> Result<User, AuthError> {
+    user.filter(|user| user.is_active)
+        .ok_or(AuthError::InactiveUser)
 }
 
 /// The key in an `Authorization` header's value.

@@ -9,6 +9,6 @@ mod traffic;
 
 pub(crate) use deployment::{Deployment, Services};
 pub(crate) use events::{http_event, sqs_event};
-pub(crate) use function::Function;
+pub(crate) use function::{Answered, Function};
 pub(crate) use proxy::queue_units;
 pub(crate) use traffic::{Charged, Traffic};

@@ -22,7 +22,7 @@ use shared::{
 use crate::{
     Ingest,
     incoming::{ChangeFields, EventFields, Submission, Submitted, fields},
-    publish::Outcome,
+    publish::{Outcome, Publisher},
 };
 
 /// The `detail-type` of a change.
@@ -68,7 +68,7 @@ impl Bus {
             submissions.push(read(body));
         }
         let ingest = self.ingest.clone();
-        let published = ingest.publish_to_the_end(submissions, metrics.clone());
+        let published = ingest.publish_to_the_end(Publisher::Bus, submissions, metrics.clone());
         let Outcome { answers, failure } = published.await;
         if let Some(error) = failure {
             tracing::error!(%error, "events of the bus could not be published");

@@ -6,9 +6,9 @@
 
 use serde_json::{Map, Value};
 use shared::{
-    catalog::AcademyRef,
     error_responses,
     http::{ApiError, FieldErrors},
+    model::AcademyRef,
 };
 use utoipa::ToSchema;
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 use shared::{
-    catalog::{self, AcademyRef, CatalogEvent, Change, ChangeError},
+    catalog::{self, CatalogEvent, Change, ChangeError},
     http::{ApiError, Field, FieldErrors, TextField, object},
+    model::AcademyRef,
     plain::Plain,
     store::IdSpace,
 };

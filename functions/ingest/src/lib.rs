@@ -24,9 +24,9 @@ use axum::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::{
-    http::{ApiError, Body, Caller, finish, json_body, openapi::ErrorBody},
+    http::{ApiError, Body, TokenOwner, finish, json_body, openapi::ErrorBody},
     metrics::Metrics,
-    model::{Accepted, AcceptedEvent, Principal},
+    model::{Accepted, AcceptedEvent},
     queue::Queue,
     routes,
     store::{IdSpace, Identities, Stores},
@@ -37,7 +37,7 @@ use utoipa::{ToSchema, openapi::OpenApi};
 use crate::{
     description::{ChangeDraft, ChangeErrors, EventDraft, EventErrors},
     incoming::{ChangeFields, EventFields, Submission, Submitted},
-    publish::Outcome,
+    publish::{Answer, Outcome, Publisher},
 };
 
 pub use bus::Bus;
@@ -67,10 +67,11 @@ impl Ingest {
     /// of its deliveries in the queue and its ids under lease.
     async fn publish_to_the_end(
         self,
+        publisher: Publisher,
         submissions: Vec<Result<Submission, ApiError>>,
         metrics: Metrics,
     ) -> Outcome {
-        let publishing = async move { self.publish(submissions, &metrics).await };
+        let publishing = async move { self.publish(&publisher, submissions, &metrics).await };
         // What is logged there is of this request, too.
         tokio::spawn(publishing.in_current_span())
             .await
@@ -80,47 +81,64 @@ impl Ingest {
     /// Publishes what a request's body has: one item, or a list of them.
     async fn submit<T: Submitted, V>(
         self,
+        publisher: Publisher,
         ids: &IdSpace,
         body: &Body,
         metrics: Metrics,
         view: fn(Accepted) -> Option<V>,
     ) -> Result<Published<V>, ApiError> {
-        let raw: Option<Box<RawValue>> = json_body(&body.headers, &body.bytes)?;
-        let text = raw.as_deref().map_or("{}", RawValue::get);
-        if !text.starts_with('[') {
-            let submission = T::read(text, ids.clone());
-            let answers = self
-                .publish_to_the_end(vec![submission], metrics)
-                .await
-                .all()?;
-            let answer = answers.into_iter().next().ok_or(ApiError::NotQueued)?;
-            let view = view(answer?).ok_or(ApiError::NotQueued)?;
-            let one = OneOrMany::One(Answered::Accepted(view));
-            return Ok((StatusCode::ACCEPTED, Json(one)));
-        }
-        let items: Vec<&RawValue> =
-            serde_json::from_str(text).map_err(|error| ApiError::NotJson(error.to_string()))?;
-        if items.len() > MAX_ITEMS {
-            return Err(ApiError::TooManyItems {
-                count: items.len(),
-                limit: MAX_ITEMS,
-            });
-        }
-        let submissions = items
-            .into_iter()
-            .map(|item| T::read(item.get(), ids.clone()))
-            .collect();
-        let answers = self.publish_to_the_end(submissions, metrics).await.all()?;
-        let answers = answers.into_iter().map(|answer| {
-            let viewed = answer.and_then(|accepted| view(accepted).ok_or(ApiError::NotQueued));
-            viewed.map_or_else(
-                |error| Answered::Refused(ErrorBody(error.body())),
-                Answered::Accepted,
-            )
-        });
-        let many = OneOrMany::Many(answers.collect());
-        Ok((StatusCode::ACCEPTED, Json(many)))
+        let submissions = match submissions::<T>(body, ids) {
+            Ok(submissions) => submissions,
+            // Who may not publish is told that, and not what is wrong with the body.
+            Err(error) => {
+                self.authorize(&publisher).await?;
+                return Err(error);
+            }
+        };
+        let view = |answer: Answer| view(answer?).ok_or(ApiError::NotQueued);
+        let (submissions, is_list) = match submissions {
+            OneOrMany::One(submission) => (vec![submission], false),
+            OneOrMany::Many(submissions) => (submissions, true),
+        };
+        let published = self.publish_to_the_end(publisher, submissions, metrics);
+        let mut answers = published.await.all()?.into_iter().map(view);
+        let answer = if is_list {
+            let answered = |viewed: Result<V, ApiError>| {
+                viewed.map_or_else(
+                    |error| Answered::Refused(ErrorBody(error.body())),
+                    Answered::Accepted,
+                )
+            };
+            OneOrMany::Many(answers.map(answered).collect())
+        } else {
+            let one = answers.next().ok_or(ApiError::NotQueued)?;
+            OneOrMany::One(Answered::Accepted(one?))
+        };
+        Ok((StatusCode::ACCEPTED, Json(answer)))
     }
+}
+
+/// What a body has to publish, read and checked: one item, or a list of them.
+fn submissions<T: Submitted>(
+    body: &Body,
+    ids: &IdSpace,
+) -> Result<OneOrMany<Result<Submission, ApiError>>, ApiError> {
+    let raw: Option<Box<RawValue>> = json_body(&body.headers, &body.bytes)?;
+    let text = raw.as_deref().map_or("{}", RawValue::get);
+    if !text.starts_with('[') {
+        return Ok(OneOrMany::One(T::read(text, ids.clone())));
+    }
+    let items: Vec<&RawValue> =
+        serde_json::from_str(text).map_err(|error| ApiError::NotJson(error.to_string()))?;
+    if items.len() > MAX_ITEMS {
+        return Err(ApiError::TooManyItems {
+            count: items.len(),
+            limit: MAX_ITEMS,
+        });
+    }
+    let items = items.into_iter();
+    let read = items.map(|item| T::read(item.get(), ids.clone()));
+    Ok(OneOrMany::Many(read.collect()))
 }
 
 impl FromRef<Ingest> for Identities {
@@ -216,16 +234,17 @@ struct EventView {
 )]
 async fn event(
     State(ingest): State<Ingest>,
-    Caller(principal): Caller,
+    TokenOwner(username): TokenOwner,
     metrics: Metrics,
     body: Body,
 ) -> Result<Published<EventView>, ApiError> {
-    let ids = IdSpace::events_of(publisher(&principal)?);
+    let ids = IdSpace::events_of(&username);
     let view = |Accepted { id, events }: Accepted| {
         let event = events.into_iter().next();
         event.map(|event| EventView { id, event })
     };
-    let published = ingest.submit::<EventFields, _>(&ids, &body, metrics, view);
+    let publisher = Publisher::User(username);
+    let published = ingest.submit::<EventFields, _>(publisher, &ids, &body, metrics, view);
     published.await
 }
 
@@ -251,20 +270,12 @@ async fn event(
 )]
 async fn change(
     State(ingest): State<Ingest>,
-    Caller(principal): Caller,
+    TokenOwner(username): TokenOwner,
     metrics: Metrics,
     body: Body,
 ) -> Result<Published<Accepted>, ApiError> {
-    let ids = IdSpace::changes_of(publisher(&principal)?);
-    let published = ingest.submit::<ChangeFields, _>(&ids, &body, metrics, Some);
+    let ids = IdSpace::changes_of(&username);
+    let publisher = Publisher::User(username);
+    let published = ingest.submit::<ChangeFields, _>(publisher, &ids, &body, metrics, Some);
     published.await
-}
-
-/// The name under which a caller publishes, if it may.
-fn publisher(principal: &Principal) -> Result<&str, ApiError> {
-    if principal.may_publish() {
-        Ok(&principal.user.username)
-    } else {
-        Err(ApiError::PermissionDenied("publish events"))
-    }
 }

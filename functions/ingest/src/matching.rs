@@ -4,96 +4,106 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 use shared::{
-    catalog::AcademyRef,
     http::ApiError,
-    model::{Hook, Scope},
-    store::{StoreError, Stores},
+    model::{AcademyRef, Hook, Scope},
+    store::{Found, StoreError, Stores},
 };
 
 /// An event's name and the slug of the academy that it happened at: all that matching depends on.
 pub(crate) type Occasion = (&'static str, Option<String>);
 
-/// The academies that events of one request happened at, each read once.
-pub(crate) struct Academies(HashMap<AcademyRef, Option<String>>);
+/// The slugs of the academies that events of one request happened at, by what those name them by.
+pub(crate) struct Academies(HashMap<AcademyRef, String>);
 
 impl Academies {
-    pub(crate) async fn read<'a>(
-        stores: &Stores,
-        wanted: impl Iterator<Item = &'a AcademyRef>,
-    ) -> Result<Self, StoreError> {
-        let distinct: HashSet<&AcademyRef> = wanted.collect();
-        let reads = distinct.into_iter().map(async |academy| {
-            let found = match academy {
-                AcademyRef::Slug(slug) => stores.identities.academy(slug).await,
-                AcademyRef::Id(id) => stores.identities.academy_by_id(*id).await,
-            };
-            found.map(|found| (academy.clone(), found.map(|academy| academy.slug)))
-        });
-        Ok(Self(try_join_all(reads).await?.into_iter().collect()))
+    /// Those of them that were found.
+    pub(crate) fn of(wanted: HashSet<&AcademyRef>, found: &Found) -> Result<Self, StoreError> {
+        let mut slugs = HashMap::new();
+        for named in wanted {
+            if let Some(academy) = found.academy(named)? {
+                slugs.insert(named.clone(), academy.slug);
+            }
+        }
+        Ok(Self(slugs))
     }
 
     /// The slug of an academy.
     pub(crate) fn slug(&self, academy: &AcademyRef) -> Result<String, ApiError> {
-        let slug = self.0.get(academy).cloned().flatten();
+        let slug = self.0.get(academy).cloned();
         slug.ok_or_else(|| ApiError::UnknownAcademy(academy.to_string()))
     }
 }
 
-/// The hooks for each of these occasions.
-pub(crate) async fn hooks_for(
-    stores: &Stores,
-    occasions: HashSet<Occasion>,
-) -> Result<HashMap<Occasion, Vec<Hook>>, StoreError> {
-    // A list of events at one academy asks for the platform's hooks of an event once.
-    let queries: HashSet<(Scope, &'static str)> = occasions
-        .iter()
-        .flat_map(|(event, academy)| {
-            let academy = academy.clone().map(Scope::Academy);
-            academy
-                .into_iter()
-                .chain([Scope::Platform])
-                .map(|scope| (scope, *event))
-        })
-        .collect();
-    let answers = try_join_all(queries.into_iter().map(async |(scope, event)| {
-        let hooks = stores.hooks.subscribed(&scope, event).await?;
-        Ok::<_, StoreError>(((scope, event), hooks))
-    }));
-    let mut found: HashMap<_, _> = answers.await?.into_iter().collect();
-    keep_superadmins(stores, &mut found).await?;
-    let hooks = |scope, event| found.get(&(scope, event)).into_iter().flatten().cloned();
-    Ok(occasions
-        .into_iter()
-        .map(|(event, academy)| {
-            let own = academy
-                .clone()
-                .map(Scope::Academy)
-                .map(|scope| hooks(scope, event));
-            let own = own.into_iter().flatten();
-            let matched = own.chain(hooks(Scope::Platform, event)).collect();
-            ((event, academy), matched)
-        })
-        .collect())
+/// Whose hooks, and on which event: what is asked of the table.
+type Subscribers = (Scope, &'static str);
+
+/// Hooks that have been read for a request. What one reading asks for, no later one asks for again.
+#[derive(Default)]
+pub(crate) struct Subscribed(HashMap<Subscribers, Vec<Hook>>);
+
+impl Subscribed {
+    /// Reads the hooks for these occasions, as far as they are not there.
+    pub(crate) async fn read(
+        &mut self,
+        stores: &Stores,
+        occasions: &HashSet<Occasion>,
+    ) -> Result<(), StoreError> {
+        // A list of events at one academy asks for the platform's hooks of an event once.
+        let wanted: HashSet<Subscribers> = occasions.iter().flat_map(subscribers).collect();
+        let missing = wanted
+            .into_iter()
+            .filter(|wanted| !self.0.contains_key(wanted));
+        let answers = try_join_all(missing.map(async |(scope, event)| {
+            let hooks = stores.hooks.subscribed(&scope, event).await?;
+            Ok::<_, StoreError>(((scope, event), hooks))
+        }));
+        self.0.extend(answers.await?);
+        Ok(())
+    }
+
+    /// The hooks for each of these occasions.
+    pub(crate) async fn matched(
+        mut self,
+        stores: &Stores,
+        occasions: HashSet<Occasion>,
+    ) -> Result<HashMap<Occasion, Vec<Hook>>, StoreError> {
+        self.read(stores, &occasions).await?;
+        self.keep_superadmins(stores).await?;
+        let hooks = |occasion: &Occasion| {
+            let of = |subscribers| self.0.get(&subscribers).into_iter().flatten().cloned();
+            subscribers(occasion).flat_map(of).collect()
+        };
+        let with_hooks = occasions.into_iter().map(|occasion| {
+            let hooks = hooks(&occasion);
+            (occasion, hooks)
+        });
+        Ok(with_hooks.collect())
+    }
+
+    /// Drops the hooks of former superadmins from the platform's.
+    async fn keep_superadmins(&mut self, stores: &Stores) -> Result<(), StoreError> {
+        let of_platform = self
+            .0
+            .iter()
+            .filter(|((scope, _), _)| *scope == Scope::Platform);
+        let owners: HashSet<&str> = of_platform
+            .flat_map(|(_, hooks)| hooks)
+            .map(|hook| hook.owner.as_str())
+            .collect();
+        let owners: Vec<&str> = owners.into_iter().collect();
+        let superadmins = stores.identities.superadmins_among(&owners).await?;
+        for ((scope, _), hooks) in &mut self.0 {
+            if *scope == Scope::Platform {
+                hooks.retain(|hook| superadmins.contains(&hook.owner));
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Drops the hooks of former superadmins from the platform's.
-async fn keep_superadmins(
-    stores: &Stores,
-    found: &mut HashMap<(Scope, &'static str), Vec<Hook>>,
-) -> Result<(), StoreError> {
-    let of_platform = found
-        .iter()
-        .filter(|((scope, _), _)| *scope == Scope::Platform);
-    let owners: HashSet<&str> = of_platform
-        .flat_map(|(_, hooks)| hooks)
-        .map(|hook| hook.owner.as_str())
-        .collect();
-    let owners: Vec<&str> = owners.into_iter().collect();
-    let superadmins = stores.identities.superadmins_among(&owners).await?;
-    for ((scope, _), hooks) in found.iter_mut() {
-        if *scope == Scope::Platform {
-            hooks.retain(|hook| superadmins.contains(&hook.owner));
-        }
-    }
-    Ok(())
+/// Who may hear of it: the academy first, if it happened at one.
+fn subscribers((event, academy): &Occasion) -> impl Iterator<Item = Subscribers> + use<> {
+    let (event, academy) = (*event, academy.clone().map(Scope::Academy));
+    let scopes = academy.into_iter().chain([Scope::Platform]);
+    scopes.map(move |scope| (scope, event))
 }

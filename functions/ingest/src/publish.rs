@@ -1,19 +1,19 @@
 //! Publishing a list of submissions: match, claim, queue, settle.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join};
 use jiff::Timestamp;
 use shared::{
-    clock,
+    auth, clock,
     http::ApiError,
     metrics::{Count, Metrics},
-    model::{Accepted, AcceptedEvent, DeliveryJob, Hook, HookRef, QueueMessage},
+    model::{AcademyRef, Accepted, AcceptedEvent, DeliveryJob, Hook, HookRef, QueueMessage},
     queue::Outgoing,
-    store::{Claim, IdSpace},
+    store::{Claim, Found, IdSpace},
 };
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ use crate::{
     Ingest,
     delivery_ids::DeliveryIds,
     incoming::{Incoming, Submission},
-    matching::{Academies, Occasion, hooks_for},
+    matching::{Academies, Occasion, Subscribed},
 };
 
 /// How long a request waits for another one that is publishing the same event, and how often it
@@ -37,6 +37,40 @@ const IN_PROGRESS_LOOKS: [Duration; 5] = [
 /// How many deliveries are claimed, queued and settled together, unless a single submission has more.
 /// A claim is a lease, and must not run out because others are queued first.
 const JOBS_IN_PART: usize = 1_000;
+
+/// How many academies, or pairs of an event and an academy, are looked up together with whether the publisher
+/// may publish. Of more than that, a caller who may not is to cost us nothing.
+const LOOK_UPS_AHEAD: usize = 4;
+
+/// Who publishes.
+#[derive(Clone, Debug)]
+pub(crate) enum Publisher {
+    /// Whoever may put events on the bus: that is decided there.
+    Bus,
+    /// The user of this name, if it may.
+    User(String),
+}
+
+impl Publisher {
+    fn username(&self) -> Option<&str> {
+        match self {
+            Self::Bus => None,
+            Self::User(username) => Some(username),
+        }
+    }
+
+    /// Whether it may publish, by what was found of it.
+    fn check(&self, found: &Found) -> Result<(), ApiError> {
+        let Some(username) = self.username() else {
+            return Ok(());
+        };
+        if auth::active(found.user(username)?)?.may_publish() {
+            Ok(())
+        } else {
+            Err(ApiError::PermissionDenied("publish events"))
+        }
+    }
+}
 
 /// What becomes of one submission.
 pub(crate) type Answer = Result<Accepted, ApiError>;
@@ -121,11 +155,12 @@ impl Ingest {
     /// Publishes submissions.
     pub(crate) async fn publish(
         &self,
+        publisher: &Publisher,
         submissions: Vec<Result<Submission, ApiError>>,
         metrics: &Metrics,
     ) -> Outcome {
         let mut answers: Vec<Option<Answer>> = submissions.iter().map(|_| None).collect();
-        let published = self.publish_into(&mut answers, submissions, metrics);
+        let published = self.publish_into(&mut answers, publisher, submissions, metrics);
         let failure = published.await.err();
         Outcome { answers, failure }
     }
@@ -133,13 +168,22 @@ impl Ingest {
     async fn publish_into(
         &self,
         answers: &mut [Option<Answer>],
+        publisher: &Publisher,
         submissions: Vec<Result<Submission, ApiError>>,
         metrics: &Metrics,
     ) -> Result<(), ApiError> {
-        let pending = self.with_academies(submissions, answers).await?;
+        let mut well_formed = Vec::with_capacity(submissions.len());
+        for (position, submission) in submissions.into_iter().enumerate() {
+            match submission {
+                Ok(submission) => well_formed.push((position, submission)),
+                Err(error) => answers[position] = Some(Err(error)),
+            }
+        }
+        let (academies, subscribed) = self.look_up(publisher, &well_formed).await?;
+        let pending = with_academies(well_formed, &academies, answers);
         let events = pending.iter().flat_map(|submission| &submission.events);
         let occasions = events.map(|(_, occasion)| occasion.clone()).collect();
-        let hooks = hooks_for(&self.stores, occasions).await?;
+        let hooks = subscribed.matched(&self.stores, occasions).await?;
         let (distinct, repeated) = without_repeated(pending);
 
         for part in parts(distinct, &hooks) {
@@ -174,44 +218,41 @@ impl Ingest {
         Ok(())
     }
 
-    /// Finds the academies of the submissions that are well-formed, and answers the others.
-    async fn with_academies(
+    /// Looks up whether the publisher may publish, the academies that these events happened at and, as far as
+    /// those are named by their slugs, the hooks that hear them. It is one wait: none of it depends on another
+    /// part of it.
+    async fn look_up(
         &self,
-        submissions: Vec<Result<Submission, ApiError>>,
-        answers: &mut [Option<Answer>],
-    ) -> Result<Vec<Pending>, ApiError> {
-        let mut well_formed = Vec::with_capacity(submissions.len());
-        for (position, submission) in submissions.into_iter().enumerate() {
-            match submission {
-                Ok(submission) => well_formed.push((position, submission)),
-                Err(error) => answers[position] = Some(Err(error)),
-            }
+        publisher: &Publisher,
+        submissions: &[(usize, Submission)],
+    ) -> Result<(Academies, Subscribed), ApiError> {
+        let events = submissions.iter().flat_map(|(_, sent)| &sent.events);
+        let academies: HashSet<&AcademyRef> = events
+            .clone()
+            .filter_map(|event| event.academy.as_ref())
+            .collect();
+        let occasions: HashSet<Occasion> = events
+            .filter_map(|incoming| match &incoming.academy {
+                None => Some((incoming.event.name, None)),
+                Some(academy) => Some((incoming.event.name, Some(academy.slug()?.to_owned()))),
+            })
+            .collect();
+        if academies.len().max(occasions.len()) > LOOK_UPS_AHEAD {
+            self.authorize(publisher).await?;
         }
-        let events = well_formed.iter().flat_map(|(_, sent)| &sent.events);
-        let wanted = events.filter_map(|event| event.academy.as_ref());
-        let academies = Academies::read(&self.stores, wanted).await?;
-        let mut pending = Vec::with_capacity(well_formed.len());
-        for (position, submission) in well_formed {
-            let Submission { ids, id, events } = submission;
-            let with_occasion = |incoming: Incoming| {
-                let academy = incoming.academy.as_ref();
-                let slug = academy.map(|academy| academies.slug(academy)).transpose()?;
-                let occasion = (incoming.event.name, slug);
-                Ok((incoming, occasion))
-            };
-            match events.into_iter().map(with_occasion).collect() {
-                Err(error) => answers[position] = Some(Err(error)),
-                Ok(events) => pending.push(Pending {
-                    position,
-                    ids,
-                    claimed: id.is_some(),
-                    id: id.unwrap_or_else(|| Uuid::now_v7().to_string()),
-                    lease: None,
-                    events,
-                }),
-            }
-        }
-        Ok(pending)
+        let identities = &self.stores.identities;
+        let mut subscribed = Subscribed::default();
+        let found = identities.find(publisher.username(), academies.iter().copied());
+        let (found, ()) = try_join(found, subscribed.read(&self.stores, &occasions)).await?;
+        publisher.check(&found)?;
+        Ok((Academies::of(academies, &found)?, subscribed))
+    }
+
+    /// Whether the publisher may publish, as of now.
+    pub(crate) async fn authorize(&self, publisher: &Publisher) -> Result<(), ApiError> {
+        let identities = &self.stores.identities;
+        let found = identities.find(publisher.username(), []).await?;
+        publisher.check(&found)
     }
 
     /// Claims the ids that the publisher gave, and returns the submissions that are to be queued.
@@ -356,6 +397,36 @@ impl Ingest {
         });
         join_all(settled).await
     }
+}
+
+/// Submissions on their way, but for those at academies that there are not: they are answered.
+fn with_academies(
+    submissions: Vec<(usize, Submission)>,
+    academies: &Academies,
+    answers: &mut [Option<Answer>],
+) -> Vec<Pending> {
+    let mut pending = Vec::with_capacity(submissions.len());
+    for (position, submission) in submissions {
+        let Submission { ids, id, events } = submission;
+        let with_occasion = |incoming: Incoming| {
+            let academy = incoming.academy.as_ref();
+            let slug = academy.map(|academy| academies.slug(academy)).transpose()?;
+            let occasion = (incoming.event.name, slug);
+            Ok((incoming, occasion))
+        };
+        match events.into_iter().map(with_occasion).collect() {
+            Err(error) => answers[position] = Some(Err(error)),
+            Ok(events) => pending.push(Pending {
+                position,
+                ids,
+                claimed: id.is_some(),
+                id: id.unwrap_or_else(|| Uuid::now_v7().to_string()),
+                lease: None,
+                events,
+            }),
+        }
+    }
+    pending
 }
 
 /// The hooks that an event is for.

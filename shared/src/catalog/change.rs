@@ -18,19 +18,13 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::{Value, value::RawValue};
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{
-        RefOr,
-        schema::{OneOfBuilder, Schema},
-    },
-};
 
 use super::{
     CatalogEvent, events,
     payload::{Mistake, Path, Payload},
 };
 use crate::members::Members;
+use crate::model::AcademyRef;
 use crate::plain::Plain;
 
 /// Which changes of a record are the event.
@@ -105,36 +99,6 @@ pub struct Fill {
     /// What it is, as JSON, when the record does not have it; none: then it is not sent.
     pub otherwise: Option<&'static str>,
 }
-
-/// How somebody names an academy.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum AcademyRef {
-    /// By its slug.
-    Slug(String),
-    /// By its number.
-    Id(u64),
-}
-
-impl fmt::Display for AcademyRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Slug(slug) => slug.fmt(f),
-            Self::Id(id) => id.fmt(f),
-        }
-    }
-}
-
-impl PartialSchema for AcademyRef {
-    fn schema() -> RefOr<Schema> {
-        OneOfBuilder::new()
-            .description(Some("An academy: its slug, or its number."))
-            .item(String::schema())
-            .item(u64::schema())
-            .into()
-    }
-}
-
-impl ToSchema for AcademyRef {}
 
 /// A record that was saved.
 #[derive(Clone, Copy, Debug)]

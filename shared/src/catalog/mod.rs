@@ -36,7 +36,7 @@ use utoipa::ToSchema;
 
 use self::payload::{Mistake, Payload, PayloadType};
 
-pub use change::{AcademyIn, AcademyRef, Change, ChangeError, Derived, Fill, Fires, models};
+pub use change::{AcademyIn, Change, ChangeError, Derived, Fill, Fires, models};
 pub use filter::{CatalogFilter, events_of_apps, events_of_signals};
 pub use required::Required;
 

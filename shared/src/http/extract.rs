@@ -35,13 +35,35 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let identities = Identities::from_ref(state);
-        let header = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .map(|value| value.as_bytes().to_vec());
+        let header = authorization(parts);
         let principal = auth::authenticate(&identities, header.as_deref(), clock::now()).await?;
         Ok(Self(principal))
     }
+}
+
+/// The name of the user whose token a request has: 401 without one. For handlers that look up
+/// [whether it is active](auth::active) together with what else they need.
+#[derive(Clone, Debug)]
+pub struct TokenOwner(pub String);
+
+impl<S> FromRequestParts<S> for TokenOwner
+where
+    S: Send + Sync,
+    Identities: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let identities = Identities::from_ref(state);
+        let header = authorization(parts);
+        let owner = auth::token_owner(&identities, header.as_deref(), clock::now()).await?;
+        Ok(Self(owner))
+    }
+}
+
+fn authorization(parts: &Parts) -> Option<Vec<u8>> {
+    let header = parts.headers.get(header::AUTHORIZATION);
+    header.map(|value| value.as_bytes().to_vec())
 }
 
 /// The query's parameters. Of one that is given twice the last counts.

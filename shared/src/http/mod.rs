@@ -17,7 +17,7 @@ use axum::{
 
 pub use body::{json_body, object};
 pub use error::ApiError;
-pub use extract::{Body, Caller, HookPath, Params};
+pub use extract::{Body, Caller, HookPath, Params, TokenOwner};
 pub use fields::{Field, FieldErrors, TextField};
 pub use measured::measured;
 pub use page::{Listing, Page, PageLinks};

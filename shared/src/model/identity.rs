@@ -1,6 +1,15 @@
 //! Who there is: academies, users, and the principal behind a request.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{OneOfBuilder, Schema},
+    },
+};
 
 /// An academy of the platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +23,47 @@ pub struct Academy {
     pub name: String,
 }
 
+/// How somebody names an academy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AcademyRef {
+    /// By its slug.
+    Slug(String),
+    /// By its number.
+    Id(u64),
+}
+
+impl AcademyRef {
+    /// The slug, if it is one that an academy can have.
+    #[must_use]
+    pub fn slug(&self) -> Option<&str> {
+        match self {
+            Self::Slug(slug) => Some(slug.as_str()).filter(|slug| check_name(slug).is_ok()),
+            Self::Id(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for AcademyRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slug(slug) => slug.fmt(f),
+            Self::Id(id) => id.fmt(f),
+        }
+    }
+}
+
+impl PartialSchema for AcademyRef {
+    fn schema() -> RefOr<Schema> {
+        OneOfBuilder::new()
+            .description(Some("An academy: its slug, or its number."))
+            .item(String::schema())
+            .item(u64::schema())
+            .into()
+    }
+}
+
+impl ToSchema for AcademyRef {}
+
 /// A user of the platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +76,14 @@ pub struct User {
     pub is_active: bool,
     /// Whether it may publish events.
     pub can_publish: bool,
+}
+
+impl User {
+    /// Whether it may publish events.
+    #[must_use]
+    pub fn may_publish(&self) -> bool {
+        self.can_publish || self.is_superuser
+    }
 }
 
 /// Who makes a request.
@@ -42,12 +100,6 @@ impl Principal {
     #[must_use]
     pub fn may_subscribe(&self) -> bool {
         self.academy.is_some() || self.user.is_superuser
-    }
-
-    /// Whether it may publish events.
-    #[must_use]
-    pub fn may_publish(&self) -> bool {
-        self.user.can_publish || self.user.is_superuser
     }
 }
 

@@ -21,7 +21,7 @@ pub use event::{Accepted, AcceptedEvent};
 pub use hook::{Hook, HookStats, HookView, Scope, Subscription};
 pub use hook_error::HookError;
 pub use id::HookId;
-pub use identity::{Academy, InvalidName, Principal, User, check_name};
+pub use identity::{Academy, AcademyRef, InvalidName, Principal, User, check_name};
 pub use job::{DeadLetter, DeliveryJob, HookRef, Malformed, QueueMessage};
 pub use outcome::{ATTEMPT_GUARD, DELIVERY_DEADLINE, Outcome, Verdict};
 pub use secret::{

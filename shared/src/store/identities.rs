@@ -1,10 +1,13 @@
 //! The table `identities`: academies, users, and tokens by their digests. The functions only read
 //! it; the operator's command writes it.
 
+use std::collections::{BTreeSet, HashMap};
+
 use aws_sdk_dynamodb::{
     Client,
     types::{AttributeValue, Put, TransactWriteItem},
 };
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -12,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Item, StoreError, Transaction, batch_get, count_up, failed, keys, transacted, written,
 };
-use crate::model::{Academy, User, check_name};
+use crate::model::{Academy, AcademyRef, User};
 
 /// What is kept of a token: its SHA-256 digest. A token is 160 bits or more of randomness, so that
 /// a plain digest cannot be searched backwards.
@@ -53,6 +56,26 @@ struct Keyed<T> {
     value: T,
 }
 
+/// Users and academies that were [found](Identities::find).
+#[derive(Clone, Debug, Default)]
+pub struct Found(HashMap<String, Item>);
+
+impl Found {
+    /// The user of this name.
+    pub fn user(&self, username: &str) -> Result<Option<User>, StoreError> {
+        self.get(&keys::user(username))
+    }
+
+    /// The academy of this slug or number.
+    pub fn academy(&self, academy: &AcademyRef) -> Result<Option<Academy>, StoreError> {
+        academy_key(academy).map_or(Ok(None), |identity| self.get(&identity))
+    }
+
+    fn get<T: DeserializeOwned>(&self, identity: &str) -> Result<Option<T>, StoreError> {
+        self.0.get(identity).cloned().map(value).transpose()
+    }
+}
+
 /// The table.
 #[derive(Clone, Debug)]
 pub struct Identities {
@@ -75,55 +98,56 @@ impl Identities {
         self.get(keys::user(username)).await
     }
 
+    /// Those of these users and academies that there are, as of now: one request for a hundred of them.
+    pub async fn find<'a>(
+        &self,
+        users: impl IntoIterator<Item = &'a str>,
+        academies: impl IntoIterator<Item = &'a AcademyRef>,
+    ) -> Result<Found, StoreError> {
+        let users = users.into_iter().map(keys::user);
+        let academies = academies.into_iter().filter_map(academy_key);
+        let wanted: BTreeSet<String> = users.chain(academies).collect();
+        let wanted: Vec<Item> = wanted.into_iter().map(key).collect();
+        let reads = wanted.chunks(100).map(|keys| {
+            let (client, table, keys) = (&self.client, &self.table, keys.to_vec());
+            batch_get(client, table, keys, true, "read users and academies")
+        });
+        let items = try_join_all(reads).await?.into_iter().flatten();
+        let by_identity = items.filter_map(|item| {
+            let identity = item.get("identity")?.as_s().ok()?.clone();
+            Some((identity, item))
+        });
+        Ok(Found(by_identity.collect()))
+    }
+
     /// The user of this name and the academy with the same slug: what a request's rights hang on.
     pub async fn user_and_academy(
         &self,
         name: &str,
     ) -> Result<(Option<User>, Option<Academy>), StoreError> {
-        if check_name(name).is_err() {
-            return Ok((None, None));
-        }
-        let (user_key, academy_key) = (keys::user(name), keys::academy(name));
-        let wanted = vec![key(user_key.clone()), key(academy_key.clone())];
-        let items = batch_get(&self.client, &self.table, wanted, true, "read a user").await?;
-        let find = |wanted: String| {
-            let mut items = items.iter();
-            items.find(|item| item.get("identity") == Some(&AttributeValue::S(wanted.clone())))
-        };
-        Ok((
-            find(user_key).cloned().map(value).transpose()?,
-            find(academy_key).cloned().map(value).transpose()?,
-        ))
+        let academy = AcademyRef::Slug(name.to_owned());
+        // What is no name of an academy is nobody's either.
+        let found = self.find(academy.slug(), [&academy]).await?;
+        Ok((found.user(name)?, found.academy(&academy)?))
     }
 
     /// Which of these users are superadmins now.
     pub async fn superadmins_among(&self, names: &[&str]) -> Result<Vec<String>, StoreError> {
+        let found = self.find(names.iter().copied(), []).await?;
         let mut superadmins = Vec::new();
-        for names in names.chunks(100) {
-            let wanted = names.iter().map(|name| key(keys::user(name))).collect();
-            let items = batch_get(&self.client, &self.table, wanted, true, "read users").await?;
-            for item in items {
-                let user: User = value(item)?;
-                if user.is_superuser {
-                    superadmins.push(user.username);
-                }
-            }
+        for name in names {
+            let user = found.user(name)?;
+            superadmins.extend(
+                user.filter(|user| user.is_superuser)
+                    .map(|user| user.username),
+            );
         }
         Ok(superadmins)
     }
 
-    /// The academy with this slug.
-    pub async fn academy(&self, slug: &str) -> Result<Option<Academy>, StoreError> {
-        // What is no name is nobody's, and may be longer than a key can be.
-        if check_name(slug).is_err() {
-            return Ok(None);
-        }
-        self.get(keys::academy(slug)).await
-    }
-
-    /// The academy with this number.
-    pub async fn academy_by_id(&self, id: u64) -> Result<Option<Academy>, StoreError> {
-        self.get(keys::academy_id(id)).await
+    /// The academy of this slug or number.
+    pub async fn academy(&self, academy: &AcademyRef) -> Result<Option<Academy>, StoreError> {
+        self.find([], [academy]).await?.academy(academy)
     }
 
     /// Stores an academy under its slug and its number. `false`, and nothing stored, when another
@@ -286,6 +310,14 @@ impl Identities {
             .condition_expression("attribute_not_exists(#identity)")
             .expression_attribute_names("#identity", "identity")
             .build()?)
+    }
+}
+
+/// The key of an academy. None: what it is named by can be no academy's, and may be longer than a key can be.
+fn academy_key(academy: &AcademyRef) -> Option<String> {
+    match academy {
+        AcademyRef::Slug(_) => academy.slug().map(keys::academy),
+        AcademyRef::Id(id) => Some(keys::academy_id(*id)),
     }
 }
 

@@ -29,7 +29,7 @@ pub use hook_errors::{HookErrors, OwnedError};
 pub use hook_samples::{HookSamples, MAX_SAMPLE_BYTES};
 pub use hook_state::{HookStates, Recorded, StoredState};
 pub use hooks::{Hooks, SignedHook};
-pub use identities::{Identities, StoredToken, TokenDigest};
+pub use identities::{Found, Identities, StoredToken, TokenDigest};
 pub use kept::{ClaimedDelivery, Kept, KeptKey, KeptPages};
 pub use retention::{InvalidRetention, Retention};
 pub use tables::{TableNames, create_tables};

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use shared::{
-    model::{Academy, User},
+    model::{Academy, AcademyRef, User},
     store::{StoredToken, TokenDigest},
 };
 
@@ -15,6 +15,10 @@ fn academy(id: u64, slug: &str) -> Academy {
         slug: slug.to_owned(),
         name: slug.to_uppercase(),
     }
+}
+
+fn slug(slug: &str) -> AcademyRef {
+    AcademyRef::Slug(slug.to_owned())
 }
 
 fn user(username: &str, is_superuser: bool) -> User {
@@ -43,11 +47,14 @@ async fn an_academy_is_found_by_its_slug_and_its_number() {
     let downtown = academy(7, ACADEMY);
     assert!(identities.add_academy(&downtown).await.unwrap());
     assert!(!identities.is_empty().await.unwrap());
-    let found = identities.academy(ACADEMY).await.unwrap();
+    let found = identities.academy(&slug(ACADEMY)).await.unwrap();
     assert_eq!(found.as_ref(), Some(&downtown));
-    assert_eq!(identities.academy_by_id(7).await.unwrap(), Some(downtown));
-    assert_eq!(identities.academy("7").await.unwrap(), None);
-    assert_eq!(identities.academy_by_id(8).await.unwrap(), None);
+    assert_eq!(
+        identities.academy(&AcademyRef::Id(7)).await.unwrap(),
+        Some(downtown)
+    );
+    assert_eq!(identities.academy(&slug("7")).await.unwrap(), None);
+    assert_eq!(identities.academy(&AcademyRef::Id(8)).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -59,11 +66,14 @@ async fn an_academy_with_a_taken_slug_or_number_leaves_no_trace() {
     assert!(!identities.add_academy(&academy(2, ACADEMY)).await.unwrap());
     assert!(!identities.add_academy(&academy(1, "miami")).await.unwrap());
 
-    assert_eq!(identities.academy_by_id(2).await.unwrap(), None);
-    assert_eq!(identities.academy("miami").await.unwrap(), None);
-    let found = identities.academy(ACADEMY).await.unwrap();
+    assert_eq!(identities.academy(&AcademyRef::Id(2)).await.unwrap(), None);
+    assert_eq!(identities.academy(&slug("miami")).await.unwrap(), None);
+    let found = identities.academy(&slug(ACADEMY)).await.unwrap();
     assert_eq!(found.as_ref(), Some(&first));
-    assert_eq!(identities.academy_by_id(1).await.unwrap(), Some(first));
+    assert_eq!(
+        identities.academy(&AcademyRef::Id(1)).await.unwrap(),
+        Some(first)
+    );
 }
 
 #[tokio::test]
@@ -73,14 +83,17 @@ async fn an_academy_is_removed_and_a_number_that_is_anothers_by_now_stays() {
     let downtown = academy(7, ACADEMY);
     assert!(identities.add_academy(&downtown).await.unwrap());
     identities.delete_academy(&downtown).await.unwrap();
-    assert_eq!(identities.academy(ACADEMY).await.unwrap(), None);
-    assert_eq!(identities.academy_by_id(7).await.unwrap(), None);
+    assert_eq!(identities.academy(&slug(ACADEMY)).await.unwrap(), None);
+    assert_eq!(identities.academy(&AcademyRef::Id(7)).await.unwrap(), None);
 
     // Whoever removes it again has read it before.
     let miami = academy(7, "miami");
     assert!(identities.add_academy(&miami).await.unwrap());
     identities.delete_academy(&downtown).await.unwrap();
-    assert_eq!(identities.academy_by_id(7).await.unwrap(), Some(miami));
+    assert_eq!(
+        identities.academy(&AcademyRef::Id(7)).await.unwrap(),
+        Some(miami)
+    );
 }
 
 #[tokio::test]

@@ -137,6 +137,19 @@ async fn only_publishers_and_superadmins_publish() {
         function.api.get("event").await.expect(405)["slug"],
         "method-not-allowed"
     );
+
+    // Its token is as it was.
+    let inactive = User {
+        is_active: false,
+        ..user(PLATFORM)
+    };
+    let identities = &function.world.stores.identities;
+    identities.put_user(&inactive).await.unwrap();
+    for body in [event(ADDED, DOWNTOWN), json!([]), json!("no event")] {
+        let refused = function.publish(&body).await.expect(401);
+        assert_eq!(refused["slug"], "inactive-user", "{body}");
+    }
+    assert!(function.jobs().await.is_empty());
 }
 
 #[tokio::test]

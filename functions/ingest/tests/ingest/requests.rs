@@ -11,29 +11,43 @@ use shared::{
 };
 use testing::{Api, DOWNTOWN, PLATFORM, Spy};
 
-use crate::{ADDED, Function, event, event_with_id};
+use crate::{ADDED, Function, LEAD, event, event_with_id};
 
 /// The requests for publishing this, which becomes so many deliveries.
 async fn requests(hooks: u64, body: Value, deliveries: usize) -> BTreeMap<String, usize> {
     let function = Function::start().await;
     let ids = 1..=hooks;
     function.hooks(ids.map(|id| (id, DOWNTOWN, ADDED))).await;
+    let requests = requests_of(&function, PLATFORM, body, 202).await;
+    assert_eq!(function.jobs().await.len(), deliveries);
+    requests
+}
+
+/// The requests for what a caller sends, and is answered so.
+async fn requests_of(
+    function: &Function,
+    caller: &str,
+    body: Value,
+    status: u16,
+) -> BTreeMap<String, usize> {
     let (spy, aws) = (Spy::default(), &function.world.aws);
     let stores = Stores::new(&spy.dynamodb(aws), &TableNames::of_stack("test"));
     let queue = Queue::new(spy.sqs(aws), function.queue_url.clone());
-    let api = Api::new(ingest::service(Ingest::new(stores, queue))).of(PLATFORM);
-    api.post("event", &body).await.expect(202);
-    assert_eq!(function.jobs().await.len(), deliveries);
+    let api = Api::new(ingest::service(Ingest::new(stores, queue))).of(caller);
+    api.post("event", &body).await.expect(status);
     spy.counts()
 }
 
-/// What every event costs, or a list of them at one academy: who publishes (the token; the user with the
-/// academy of its name), where it happened, and the hooks of the academy and of the platform. And these
-/// beside.
+/// What every event costs, or a list of them at one academy: whose token it is, the user with the academy that
+/// it happened at, and the hooks of the academy and of the platform. And these beside.
 fn reads_and<const N: usize>(more: [(&str, usize); N]) -> BTreeMap<String, usize> {
-    let reads = [("GetItem", 2), ("BatchGetItem", 1), ("Query", 2)];
-    let wanted = reads.into_iter().chain(more);
-    wanted
+    let reads = [("GetItem", 1), ("BatchGetItem", 1), ("Query", 2)];
+    counts(reads.into_iter().chain(more))
+}
+
+fn counts<'a>(counts: impl IntoIterator<Item = (&'a str, usize)>) -> BTreeMap<String, usize> {
+    let counts = counts.into_iter();
+    counts
         .map(|(operation, count)| (operation.to_owned(), count))
         .collect()
 }
@@ -65,4 +79,42 @@ async fn a_list_reads_what_one_event_does_and_fills_its_batches() {
     let events: Vec<Value> = (0..20).map(|_| event(ADDED, DOWNTOWN)).collect();
     let requests = requests(2, json!(events), 40).await;
     assert_eq!(requests, reads_and([("SendMessageBatch", 4)]));
+}
+
+#[tokio::test]
+async fn an_academy_that_is_named_by_its_number_costs_the_same() {
+    let requests = requests(1, event(ADDED, 1), 1).await;
+    assert_eq!(requests, reads_and([("SendMessageBatch", 1)]));
+}
+
+#[tokio::test]
+async fn a_hundred_academies_are_read_together_once_the_publisher_is_known() {
+    let function = Function::start().await;
+    let academies = (0..100).map(|n| event(ADDED, format!("academy-{n}")));
+    let events: Vec<Value> = academies.collect();
+    let requests = requests_of(&function, PLATFORM, json!(events), 202).await;
+    let wanted = [("GetItem", 1), ("BatchGetItem", 3), ("Query", 101)];
+    assert_eq!(requests, counts(wanted));
+}
+
+#[tokio::test]
+async fn who_may_not_publish_costs_little_whatever_is_sent() {
+    let function = Function::start().await;
+    let events = |count: usize| -> Vec<Value> {
+        let academies = (0..count).map(|n| format!("academy-{n}"));
+        let names = [ADDED, LEAD].into_iter().cycle();
+        names
+            .zip(academies)
+            .map(|(name, academy)| event(name, academy))
+            .collect()
+    };
+    let who = counts([("GetItem", 1), ("BatchGetItem", 1)]);
+    let refused = requests_of(&function, DOWNTOWN, json!(events(100)), 403).await;
+    assert_eq!(refused, who);
+    // Few things are looked up together with who it is, so that nobody waits for one after the other.
+    let refused = requests_of(&function, DOWNTOWN, json!(events(4)), 403).await;
+    let queries = counts([("Query", 6)]);
+    assert_eq!(refused, who.clone().into_iter().chain(queries).collect());
+    let refused = requests_of(&function, DOWNTOWN, json!("no event"), 403).await;
+    assert_eq!(refused, who);
 }

@@ -1,6 +1,7 @@
 //! Changes, and the events that they are.
 
 use super::*;
+use crate::model::AcademyRef;
 
 /// Every change of every app's.
 fn change_cases() -> impl Iterator<Item = &'static ChangeCase> {
