@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const STACK: &str = "academy-hooks";
 
 /// As the template has it: no job is handed out again while its worker may still be at it.
-const VISIBILITY_TIMEOUT_S: u32 = 540;
+const VISIBILITY_TIMEOUT_S: u32 = 550;
 
 /// The same for dead letters.
 const DEAD_LETTERS_VISIBILITY_TIMEOUT_S: u32 = 180;

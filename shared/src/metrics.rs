@@ -20,8 +20,8 @@ use serde_json::{Map, Value, json};
 
 use crate::model::Outcome;
 
-/// The most values of one metric that CloudWatch takes in a line. A function works ten messages at a time,
-/// and has no more than that of any.
+/// The most values of one metric that CloudWatch takes in a line. A function works at most 50 messages at a
+/// time, and has no more than that of any.
 const MAX_VALUES: usize = 100;
 
 /// The dimension of all metrics.

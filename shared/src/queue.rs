@@ -15,7 +15,7 @@ use aws_sdk_sqs::{
     error::DisplayErrorContext,
     types::{DeleteMessageBatchRequestEntry, MessageAttributeValue, SendMessageBatchRequestEntry},
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future::join_all, stream};
 
 use crate::model::QueueMessage;
 
@@ -142,16 +142,20 @@ impl Queue {
         }
     }
 
-    /// Deletes received messages, up to ten, by their receipts. What cannot be deleted comes again.
-    pub async fn delete(&self, receipts: impl IntoIterator<Item = String>) {
-        let entries = receipts.into_iter().enumerate().map(|(position, receipt)| {
+    /// Deletes received messages by their receipts. What cannot be deleted comes again.
+    pub async fn delete(&self, receipts: Vec<String>) {
+        let batches = receipts.chunks(BATCH_ENTRIES);
+        join_all(batches.map(|batch| self.delete_batch(batch))).await;
+    }
+
+    async fn delete_batch(&self, receipts: &[String]) {
+        let entries = receipts.iter().enumerate().map(|(position, receipt)| {
             DeleteMessageBatchRequestEntry::builder()
                 .id(position.to_string())
                 .receipt_handle(receipt)
                 .build()
         });
         let entries = match entries.collect::<Result<Vec<_>, _>>() {
-            Ok(entries) if entries.is_empty() => return,
             Ok(entries) => entries,
             Err(error) => {
                 tracing::error!(%error, "a batch cannot be built");

@@ -47,8 +47,11 @@ const GATEWAY_BYTES: usize = 512 * 1024;
 /// row is as large as it gets.
 const REMEMBERED: usize = 18;
 
-/// The messages that Lambda hands out at most at once, as the template has it.
+/// The messages that Lambda takes and deletes at most at once, and hands out to a worker, as the template has it.
 pub(super) const BATCH: usize = 10;
+
+/// Those that it hands out when it gathers them for some seconds (`DeliverBatchWindow`).
+pub(super) const GATHERED: usize = 50;
 
 /// How events are published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,9 +219,7 @@ pub(crate) async fn deliver(batches: Batches, count: usize) -> Result<Work> {
             anyhow::Ok(QueueMessage::Delivery(job).encode()?)
         });
         let bodies = jobs.collect::<Result<Vec<_>>>()?;
-        let received = bodies.iter().map(|body| json!({"Body": body}));
-        let received = json!({"Messages": received.collect::<Vec<_>>()});
-        units = queue_units(&Value::Null, &received) + queue_units(&Value::Null, &Value::Null);
+        units = bodies.chunks(BATCH).map(polling_units).sum();
         anyhow::Ok(sqs_event(bodies))
     });
     let warm_up = (REMEMBERED * hooks).div_ceil(messages);
@@ -228,11 +229,20 @@ pub(crate) async fn deliver(batches: Batches, count: usize) -> Result<Work> {
     let events = events.by_ref().take(count).collect::<Result<Vec<_>>>()?;
     let mut work = deliver.average(events).await?;
     // Lambda's own.
-    for operation in ["ReceiveMessage", "DeleteMessageBatch"] {
-        work.charged.request(operation);
+    for _ in 0..messages.div_ceil(BATCH) {
+        for operation in ["ReceiveMessage", "DeleteMessageBatch"] {
+            work.charged.request(operation);
+        }
     }
     work.charged.queue_units += units;
     Ok(work.times(1.0 / number(messages)))
+}
+
+/// What SQS charges Lambda for taking these messages, which are as many as it gives at once, and for deleting them.
+fn polling_units(bodies: &[String]) -> f64 {
+    let messages: Vec<_> = bodies.iter().map(|body| json!({"Body": body})).collect();
+    let received = json!({"Messages": messages});
+    queue_units(&Value::Null, &received) + queue_units(&Value::Null, &Value::Null)
 }
 
 /// A function's memory, as the template has it.

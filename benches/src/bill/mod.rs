@@ -8,7 +8,7 @@ use std::{collections::HashMap, fmt::Write};
 use anyhow::Result;
 use shared::metrics::{Count, Measure};
 
-use counts::{BATCH, Batches, Publishing, Work, deliver, ingest};
+use counts::{BATCH, Batches, GATHERED, Publishing, Work, deliver, ingest};
 use prices::Price;
 
 use crate::{
@@ -92,6 +92,9 @@ fn name(publishing: Publishing) -> &'static str {
     }
 }
 
+/// How events are published, for how many hooks each, and what one comes to.
+type Published = (Publishing, usize, Work);
+
 /// What an attempt comes to in batches of each kind that was asked for, each counted once.
 struct Attempts {
     count: usize,
@@ -103,74 +106,113 @@ impl Attempts {
         if let Some(known) = self.known.get(&batches) {
             return Ok(known.clone());
         }
-        let work = deliver(batches, self.count).await?;
+        // Of smaller batches not more than of full ones: each waits for its endpoint.
+        let count = self.count.div_ceil(batches.messages.max(BATCH));
+        let work = deliver(batches, count).await?;
         self.known.insert(batches, work.clone());
         Ok(work)
+    }
+
+    /// The sums for all events, in full batches of so many messages.
+    async fn sums(&mut self, published: &[Published], messages: usize) -> Result<Table> {
+        let [many, one] = ["many academies", "one academy"];
+        let mut table = Table::new([
+            "published",
+            "hooks per event",
+            &format!("{many}, none fails"),
+            "1 % fail",
+            "10 % fail",
+            &format!("{one}, none fails"),
+            "1 % fail",
+            "10 % fail",
+        ]);
+        for (publishing, fan_out, event) in published {
+            let mut cells = vec![name(*publishing).to_owned(), fan_out.to_string()];
+            for hooks in [messages, messages.min(*fan_out)] {
+                for failing in FAILING {
+                    let attempt = self.of(Batches {
+                        messages,
+                        hooks,
+                        failing,
+                    });
+                    let dollars = delivery(event, *fan_out, &attempt.await?, failing);
+                    cells.push(shown(Dollars::of(&dollars).sum()));
+                }
+            }
+            table.row(cells);
+        }
+        Ok(table)
+    }
+
+    /// What the sums consist of when none fails, in batches of so many messages and hooks.
+    async fn parts(
+        &mut self,
+        published: &[Published],
+        batches: impl Fn(usize) -> (usize, usize),
+    ) -> Result<Table> {
+        let names = Dollars::of(&Work::default()).0.map(|(name, _)| name);
+        let columns = ["published", "hooks per event"].into_iter();
+        let mut table = Table::new(columns.chain(names).chain(["sum"]));
+        for (publishing, fan_out, event) in published {
+            let (messages, hooks) = batches(*fan_out);
+            let attempt = self.of(Batches {
+                messages,
+                hooks,
+                failing: 0,
+            });
+            let dollars = Dollars::of(&delivery(event, *fan_out, &attempt.await?, 0));
+            let cells = [name(*publishing).to_owned(), fan_out.to_string()].into_iter();
+            let parts = dollars.0.map(|(_, dollars)| shown(dollars));
+            table.row(cells.chain(parts).chain([shown(dollars.sum())]));
+        }
+        Ok(table)
     }
 }
 
 /// Counts, and writes what comes of it.
 pub(crate) async fn bill(scale: &Scale) -> Result<String> {
-    let mut attempts = Attempts {
-        count: scale.of(50),
-        known: HashMap::new(),
-    };
-    let [many, one] = ["many academies", "one academy"];
-    let mut totals = Table::new([
-        "published",
-        "hooks per event",
-        &format!("{many}, none fails"),
-        "1 % fail",
-        "10 % fail",
-        &format!("{one}, none fails"),
-        "1 % fail",
-        "10 % fail",
-    ]);
-    let mut parts = parts_table();
-    let mut alone = parts_table();
+    let mut published = Vec::new();
     for publishing in [SINGLE, LIST, LIST_WITH_IDS] {
         for fan_out in FAN_OUTS {
             let requests = scale.of(if publishing.per_request == 1 { 200 } else { 10 });
             let event = ingest(fan_out, publishing, requests).await?;
-            let names = [name(publishing).to_owned(), fan_out.to_string()];
-            let mut sums = Vec::new();
-            for (academies, hooks) in [(many, BATCH), (one, fan_out.min(BATCH))] {
-                for failing in FAILING {
-                    let messages = BATCH;
-                    let batches = Batches {
-                        messages,
-                        hooks,
-                        failing,
-                    };
-                    let attempt = attempts.of(batches).await?;
-                    let dollars = Dollars::of(&delivery(&event, fan_out, &attempt, failing));
-                    sums.push(shown(dollars.sum()));
-                    if academies == many && failing == 0 {
-                        parts.row(names.clone().into_iter().chain(cells(&dollars)));
-                    }
-                }
-            }
-            totals.row(names.clone().into_iter().chain(sums));
-            if publishing == SINGLE {
-                let brought = fan_out.min(BATCH);
-                let batches = Batches {
-                    messages: brought,
-                    hooks: brought,
-                    failing: 0,
-                };
-                let attempt = attempts.of(batches).await?;
-                let dollars = Dollars::of(&delivery(&event, fan_out, &attempt, 0));
-                alone.row(names.into_iter().chain(cells(&dollars)));
-            }
+            published.push((publishing, fan_out, event));
         }
     }
+    let mut attempts = Attempts {
+        count: scale.of(500),
+        known: HashMap::new(),
+    };
+    let sums = attempts.sums(&published, BATCH).await?;
+    let gathered = attempts.sums(&published, GATHERED).await?;
+    let many = attempts.parts(&published, |_| (BATCH, BATCH)).await?;
+    let one = |fan_out: usize| (GATHERED, fan_out.min(GATHERED));
+    let gathered_parts = attempts.parts(&published, one).await?;
+    let single = published
+        .iter()
+        .filter(|(publishing, ..)| *publishing == SINGLE);
+    let single: Vec<_> = single.cloned().collect();
+    let brought = |fan_out: usize| (fan_out.min(BATCH), fan_out.min(BATCH));
+    let alone = attempts.parts(&single, brought).await?;
     let mut text = String::new();
     writeln!(
         text,
         "Events of many academies at once, each list of one of them, so that no two messages of a batch are for \
-         the same hook; and of one academy alone, whose hooks all messages of a batch are for:\n\n{totals}"
+         the same hook; and of one academy alone, whose hooks all messages of a batch are for:\n\n{sums}"
     )?;
-    writeln!(text, "Many academies, none fails:\n\n{parts}")?;
+    writeln!(
+        text,
+        "The same when messages are gathered for a second or more (the template's `DeliverBatchWindow`), in batches \
+         of {GATHERED}:\n\n{gathered}"
+    )?;
+    writeln!(
+        text,
+        "Many academies, batches of {BATCH}, none fails:\n\n{many}"
+    )?;
+    writeln!(
+        text,
+        "One academy, gathered in batches of {GATHERED}, none fails:\n\n{gathered_parts}"
+    )?;
     writeln!(
         text,
         "At a low rate, when a batch is what one event brings and no more:\n\n{alone}"
@@ -241,17 +283,6 @@ async fn requests_table() -> Result<Table> {
         table.row(std::iter::once(name.to_owned()).chain(counts));
     }
     Ok(table)
-}
-
-fn parts_table() -> Table {
-    let names = Dollars::of(&Work::default()).0.map(|(name, _)| name);
-    let columns = ["published", "hooks per event"].into_iter();
-    Table::new(columns.chain(names).chain(["sum"]))
-}
-
-fn cells(dollars: &Dollars) -> impl Iterator<Item = String> {
-    let parts = dollars.0.map(|(_, dollars)| shown(dollars)).into_iter();
-    parts.chain([shown(dollars.sum())])
 }
 
 /// What the figures rest on that cannot be counted here.

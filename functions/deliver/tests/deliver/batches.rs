@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
 use super::{
-    bench::{Bench, encoded, job},
+    bench::{Bench, encoded, in_time, job},
     receiver::{
         answer_next, answering, closed, flooding, listener, read_request, requests, url, writing,
     },
@@ -182,6 +182,35 @@ async fn a_call_that_hangs_does_not_keep_the_others_of_its_hook() {
     // What was written at first is still remembered.
     let codes: Vec<_> = state.attempts().iter().map(|a| a.outcome.code()).collect();
     assert_eq!(codes, [204, 503, 503]);
+}
+
+#[tokio::test]
+async fn of_a_gathered_batch_with_one_that_hangs_all_others_are_deleted_before_its_end() {
+    const GATHERED: usize = 50;
+    let (endpoint, addr) = listener().await;
+    let well = answering(204).await;
+    let bench = Bench::new(&[addr, *well.address()], "1s").await;
+    let (hangs, works) = (bench.hook(&url(addr)).await, bench.hook(&well.uri()).await);
+    bench.send(encoded(job(&hangs))).await;
+    for _ in 1..GATHERED {
+        bench.send(encoded(job(&works))).await;
+    }
+    let batch = bench.batch(GATHERED).await;
+    let meanwhile = async {
+        let (mut hanging, _) = endpoint.accept().await.unwrap();
+        read_request(&mut hanging).await;
+        // It is answered only when its own message is all that is left.
+        while bench.count(&bench.deliveries).await > 1 {}
+        let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+        hanging.write_all(answer).await.unwrap();
+    };
+    let handling = bench.deliver.handle(batch, in_time(), &bench.metrics);
+    let (answer, ()) = tokio::join!(handling, meanwhile);
+    assert!(answer.unwrap().batch_item_failures.is_empty());
+    assert_eq!(bench.stats(&works).await.total_calls, 49);
+    assert_eq!(bench.stats(&hangs).await.total_calls, 1);
+    // What is done with has been deleted ten at a time, as SQS takes it.
+    assert!(bench.spy.requests("DeleteMessageBatch").len() >= 5);
 }
 
 #[tokio::test]

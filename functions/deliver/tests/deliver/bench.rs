@@ -151,6 +151,25 @@ impl Bench {
         messages.remove(0)
     }
 
+    /// So many of the jobs in the queue as one event, which says how each is deleted.
+    pub(crate) async fn batch(&self, count: usize) -> SqsEvent {
+        let mut event = SqsEvent::default();
+        while event.records.len() < count {
+            let request = self.aws.sqs().receive_message();
+            let request = request.queue_url(&self.deliveries);
+            let received = request.max_number_of_messages(10).send().await.unwrap();
+            let records = received.messages.unwrap_or_default().into_iter();
+            event.records.extend(records.map(|message| {
+                let mut record = SqsMessage::default();
+                record.message_id = message.message_id;
+                record.receipt_handle = message.receipt_handle;
+                record.body = message.body;
+                record
+            }));
+        }
+        event
+    }
+
     /// The job that comes next.
     pub(crate) async fn next_job(&self) -> DeliveryJob {
         let message = self.next(&self.deliveries).await;

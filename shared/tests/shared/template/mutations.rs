@@ -27,12 +27,13 @@ const OTHER_QUEUE: &str =
 
 /// What is taken out, and the rule that finds it missing. In a place, `{Type}` stands for all entries of that
 /// type, `#` for all of a list, and `*` for all there are.
-const TAKEN_OUT: [(&str, &str, &str); 44] = [
+const TAKEN_OUT: [(&str, &str, &str); 45] = [
     ("partial batches", WORKERS, "FunctionResponseTypes"),
     ("visibility", QUEUES, "VisibilityTimeout"),
     ("visibility", "Resources/Ingest/Properties", "Timeout"),
     ("visibility", "Resources/Deliver/Properties", "Timeout"),
     ("visibility", "Resources/Errors/Properties", "Timeout"),
+    ("visibility", "Parameters/DeliverBatchWindow", "MaxValue"),
     ("workers", FUNCTIONS, "Events/{SQS}"),
     ("workers", WORKERS, "ScalingConfig"),
     ("workers", WORKERS, "ScalingConfig/MaximumConcurrency"),
@@ -95,7 +96,7 @@ const TAKEN_OUT: [(&str, &str, &str); 44] = [
 ];
 
 /// What is written in, and the rule that forbids it.
-const WRITTEN_IN: [(&str, &str, &str, &str); 35] = [
+const WRITTEN_IN: [(&str, &str, &str, &str); 36] = [
     ("partial batches", WORKERS, "FunctionResponseTypes", "[]"),
     (
         "visibility",
@@ -108,6 +109,12 @@ const WRITTEN_IN: [(&str, &str, &str, &str); 35] = [
         "Resources/Deliver/Properties",
         "Timeout",
         "91",
+    ),
+    (
+        "visibility",
+        "Parameters/DeliverBatchWindow",
+        "MaxValue",
+        "11",
     ),
     (
         "workers",

@@ -14,15 +14,23 @@ pub(super) fn partial_batches(template: &Template, complaints: &mut Complaints) 
     }
 }
 
-/// AWS asks for six times: Lambda may have taken a message, be short of workers, and try again.
+/// AWS asks for six times: Lambda may have taken a message, be short of workers, and try again. Before that it may
+/// have gathered others for as long as a parameter says.
 pub(super) fn visibility(template: &Template, complaints: &mut Complaints) {
     for worker in template.workers() {
         let timeout = template.properties(worker.function)["Timeout"].as_i64();
         let hidden = template.properties(worker.queue)["VisibilityTimeout"].as_i64();
-        let long_enough = timeout
-            .zip(hidden)
-            .is_some_and(|(timeout, hidden)| hidden >= 6 * timeout);
-        let which = format!("{}, {}", worker.function, worker.queue);
+        let window = worker.mapping["MaximumBatchingWindowInSeconds"].as_str();
+        let longest = window.map_or(Some(0), |window| {
+            template["Parameters"][window]["MaxValue"].as_i64()
+        });
+        let needed = timeout
+            .zip(longest)
+            .map(|(timeout, window)| 6 * timeout + window);
+        let long_enough = hidden
+            .zip(needed)
+            .is_some_and(|(hidden, needed)| hidden >= needed);
+        let which = format!("{}, {}, {window:?}", worker.function, worker.queue);
         let complaint = "a message is handed out while its worker may still be at it";
         complaints.unless(long_enough, &which, complaint);
     }
