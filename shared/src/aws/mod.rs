@@ -5,7 +5,10 @@ mod transport;
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, SdkConfig, stalled_stream_protection::StalledStreamProtectionConfig,
+    timeout::TimeoutConfig,
+};
 
 use self::transport::Transport;
 
@@ -19,6 +22,8 @@ pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 pub async fn sdk_config() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(Transport::default())
+        // Bodies are small and whole, and a try has its own limit: to watch how fast each comes saves nothing.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .timeout_config(
             TimeoutConfig::builder()
                 .operation_attempt_timeout(Duration::from_secs(3))
