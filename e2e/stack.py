@@ -177,7 +177,7 @@ def deploy(emulator, bootstraps, parameters):
 def zipped(bootstrap: pathlib.Path):
     """A function's package: the one file `bootstrap`, which may be executed."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as package:
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as package:
         entry = zipfile.ZipInfo("bootstrap")
         entry.external_attr = 0o755 << 16
         entry.compress_type = zipfile.ZIP_DEFLATED

@@ -21,6 +21,7 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use shared::tls;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -77,12 +78,11 @@ impl Api {
             (AUTHORIZATION, authorization(args.token_file.as_deref())?),
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         ]);
-        // An error says that this process has a provider already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = Client::builder()
             .user_agent(concat!("academy-hooks/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .redirect(Policy::none())
+            .tls_backend_preconfigured(tls::client_config())
             .timeout(DEADLINE);
         if base.scheme() == "http" {
             http = http.no_proxy();

@@ -27,4 +27,4 @@ pub mod queue;
 pub mod redeliver;
 pub mod store;
 pub mod telemetry;
-mod tls;
+pub mod tls;

@@ -1,5 +1,5 @@
-//! TLS for the functions' clients, of AWS and of endpoints. What the system trusts is read once: that is
-//! most of what a function does at its start.
+//! TLS for all clients: of AWS, of endpoints, and the command's of the API. What the system trusts is read
+//! once: that is most of what a function does at its start.
 
 use std::sync::LazyLock;
 
@@ -9,6 +9,12 @@ use crate::config;
 
 /// The configuration of all clients. A clone is cheap, and resumes the others' sessions.
 pub(crate) static CLIENTS: LazyLock<Tls> = LazyLock::new(Tls::new);
+
+/// How a client speaks TLS: with those whom the system trusts, or whom `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+#[must_use]
+pub fn client_config() -> ClientConfig {
+    CLIENTS.config.clone()
+}
 
 /// How clients speak TLS.
 pub(crate) struct Tls {

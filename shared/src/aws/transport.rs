@@ -103,7 +103,7 @@ fn client(
     let mut tcp = TcpConnector::new();
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
-    let https = HttpsConnector::from((tcp, tls::CLIENTS.config.clone()));
+    let https = HttpsConnector::from((tcp, tls::client_config()));
     let connect = service_fn(move |uri: Uri| {
         let opened = https.clone().call(uri);
         Box::pin(within(connect_timeout, opened))

@@ -112,7 +112,7 @@ impl DeliveryClient {
             (USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE)),
         ]);
         let http = Client::builder()
-            .tls_backend_preconfigured(tls::CLIENTS.config.clone())
+            .tls_backend_preconfigured(tls::client_config())
             .default_headers(headers)
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(Policy::none())
