@@ -3,13 +3,13 @@
 use axum::{
     Router,
     handler::Handler,
-    routing::{MethodFilter, on},
+    routing::{MethodFilter, MethodRouter},
 };
 use utoipa::{Path, openapi::HttpMethod};
 
 /// Serves a handler at the path, and with the methods, of its description. The rest of the description is not
 /// made: it costs a function's start more than all routes do.
-pub fn route<P, H, T, S>(router: Router<S>, handler: H) -> Router<S>
+pub fn route<P, H, T, S>(router: Router<S>, handler: &H) -> Router<S>
 where
     P: Path,
     H: Handler<T, S>,
@@ -17,10 +17,10 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let methods = P::methods();
-    match methods.iter().map(filter).reduce(MethodFilter::or) {
-        Some(methods) => router.route(&P::path(), on(methods, handler)),
-        None => router,
-    }
+    let served = methods.iter().fold(MethodRouter::new(), |served, method| {
+        served.on(filter(method), handler.clone())
+    });
+    router.route(&P::path(), served)
 }
 
 fn filter(method: &HttpMethod) -> MethodFilter {
@@ -58,7 +58,7 @@ macro_rules! routes {
                 $(
                     let router = $crate::http::route::<$module::[<__path_ $handler>], _, _, _>(
                         router,
-                        $module::$handler,
+                        &$module::$handler,
                     );
                 )+
                 router
