@@ -39,18 +39,6 @@ pub enum AuthError {
     Store(#[from] StoreError),
 }
 
-/// The principal behind an `Authorization` header's value.
-pub async fn authenticate(
-    identities: &Identities,
-    header: Option<&[u8]>,
-    now: Timestamp,
-) -> Result<Principal, AuthError> {
-    let username = token_owner(identities, header, now).await?;
-    let (user, academy) = identities.user_and_academy(&username).await?;
-    let user = active(user)?;
-    Ok(Principal { user, academy })
-}
-
 /// The name of the user whose token an `Authorization` header's value has. Whether that user is [`active`] is
 /// still to be seen.
 pub async fn token_owner(
@@ -64,6 +52,13 @@ pub async fn token_owner(
         Some(expires_at) => Err(AuthError::Expired(expires_at)),
         None => Ok(token.username),
     }
+}
+
+/// The principal that a token's owner is.
+pub async fn principal(identities: &Identities, username: &str) -> Result<Principal, AuthError> {
+    let (user, academy) = identities.user_and_academy(username).await?;
+    let user = active(user)?;
+    Ok(Principal { user, academy })
 }
 
 /// The user whose token it is, if there is one that is active.

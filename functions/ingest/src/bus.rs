@@ -22,7 +22,8 @@ use shared::{
 use crate::{
     Ingest,
     incoming::{ChangeFields, EventFields, Submission, Submitted, fields},
-    publish::{Outcome, Publisher},
+    look_up::Publisher,
+    publish::Outcome,
 };
 
 /// The `detail-type` of a change.

@@ -11,6 +11,7 @@ mod delivery_ids;
 mod description;
 mod incoming;
 mod invocation;
+mod look_up;
 mod matching;
 mod publish;
 
@@ -37,7 +38,8 @@ use utoipa::{ToSchema, openapi::OpenApi};
 use crate::{
     description::{ChangeDraft, ChangeErrors, EventDraft, EventErrors},
     incoming::{ChangeFields, EventFields, Submission, Submitted},
-    publish::{Answer, Outcome, Publisher},
+    look_up::Publisher,
+    publish::{Answer, Outcome},
 };
 
 pub use bus::Bus;
@@ -167,13 +169,13 @@ pub fn service(ingest: Ingest) -> Router {
     finish(routes(ingest))
 }
 
-/// The answer to an item, or to a list of them in the same order.
+/// One item, or a list of them.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 enum OneOrMany<T> {
-    /// To one.
+    /// One.
     One(T),
-    /// To a list.
+    /// A list.
     Many(Vec<T>),
 }
 

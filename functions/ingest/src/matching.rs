@@ -4,44 +4,21 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 use shared::{
-    http::ApiError,
-    model::{AcademyRef, Hook, Scope},
-    store::{Found, StoreError, Stores},
+    model::{Hook, Scope},
+    store::{StoreError, Stores},
 };
 
 /// An event's name and the slug of the academy that it happened at: all that matching depends on.
 pub(crate) type Occasion = (&'static str, Option<String>);
 
-/// The slugs of the academies that events of one request happened at, by what those name them by.
-pub(crate) struct Academies(HashMap<AcademyRef, String>);
-
-impl Academies {
-    /// Those of them that were found.
-    pub(crate) fn of(wanted: HashSet<&AcademyRef>, found: &Found) -> Result<Self, StoreError> {
-        let mut slugs = HashMap::new();
-        for named in wanted {
-            if let Some(academy) = found.academy(named)? {
-                slugs.insert(named.clone(), academy.slug);
-            }
-        }
-        Ok(Self(slugs))
-    }
-
-    /// The slug of an academy.
-    pub(crate) fn slug(&self, academy: &AcademyRef) -> Result<String, ApiError> {
-        let slug = self.0.get(academy).cloned();
-        slug.ok_or_else(|| ApiError::UnknownAcademy(academy.to_string()))
-    }
-}
-
 /// Whose hooks, and on which event: what is asked of the table.
-type Subscribers = (Scope, &'static str);
+type Question = (Scope, &'static str);
 
 /// Hooks that have been read for a request. What one reading asks for, no later one asks for again.
 #[derive(Default)]
-pub(crate) struct Subscribed(HashMap<Subscribers, Vec<Hook>>);
+pub(crate) struct HookCache(HashMap<Question, Vec<Hook>>);
 
-impl Subscribed {
+impl HookCache {
     /// Reads the hooks for these occasions, as far as they are not there.
     pub(crate) async fn read(
         &mut self,
@@ -49,7 +26,7 @@ impl Subscribed {
         occasions: &HashSet<Occasion>,
     ) -> Result<(), StoreError> {
         // A list of events at one academy asks for the platform's hooks of an event once.
-        let wanted: HashSet<Subscribers> = occasions.iter().flat_map(subscribers).collect();
+        let wanted: HashSet<Question> = occasions.iter().flat_map(questions).collect();
         let missing = wanted
             .into_iter()
             .filter(|wanted| !self.0.contains_key(wanted));
@@ -70,8 +47,8 @@ impl Subscribed {
         self.read(stores, &occasions).await?;
         self.keep_superadmins(stores).await?;
         let hooks = |occasion: &Occasion| {
-            let of = |subscribers| self.0.get(&subscribers).into_iter().flatten().cloned();
-            subscribers(occasion).flat_map(of).collect()
+            let of = |question| self.0.get(&question).into_iter().flatten().cloned();
+            questions(occasion).flat_map(of).collect()
         };
         let with_hooks = occasions.into_iter().map(|occasion| {
             let hooks = hooks(&occasion);
@@ -101,8 +78,8 @@ impl Subscribed {
     }
 }
 
-/// Who may hear of it: the academy first, if it happened at one.
-fn subscribers((event, academy): &Occasion) -> impl Iterator<Item = Subscribers> + use<> {
+/// What is to be asked to know who hears of it: of the academy's hooks first, if it happened at one.
+fn questions((event, academy): &Occasion) -> impl Iterator<Item = Question> + use<> {
     let (event, academy) = (*event, academy.clone().map(Scope::Academy));
     let scopes = academy.into_iter().chain([Scope::Platform]);
     scopes.map(move |scope| (scope, event))

@@ -1,14 +1,14 @@
-//! Publishing a list of submissions: match, claim, queue, settle.
+//! Publishing a list of submissions: look up, claim, queue, settle.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     time::Duration,
 };
 
-use futures_util::future::{join_all, try_join};
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use shared::{
-    auth, clock,
+    clock,
     http::ApiError,
     metrics::{Count, Metrics},
     model::{AcademyRef, Accepted, AcceptedEvent, DeliveryJob, Hook, HookRef, QueueMessage},
@@ -21,7 +21,8 @@ use crate::{
     Ingest,
     delivery_ids::DeliveryIds,
     incoming::{Incoming, Submission},
-    matching::{Academies, Occasion, Subscribed},
+    look_up::Publisher,
+    matching::Occasion,
 };
 
 /// How long a request waits for another one that is publishing the same event, and how often it
@@ -37,40 +38,6 @@ const IN_PROGRESS_LOOKS: [Duration; 5] = [
 /// How many deliveries are claimed, queued and settled together, unless a single submission has more.
 /// A claim is a lease, and must not run out because others are queued first.
 const JOBS_IN_PART: usize = 1_000;
-
-/// How many academies, or pairs of an event and an academy, are looked up together with whether the publisher
-/// may publish. Of more than that, a caller who may not is to cost us nothing.
-const LOOK_UPS_AHEAD: usize = 4;
-
-/// Who publishes.
-#[derive(Clone, Debug)]
-pub(crate) enum Publisher {
-    /// Whoever may put events on the bus: that is decided there.
-    Bus,
-    /// The user of this name, if it may.
-    User(String),
-}
-
-impl Publisher {
-    fn username(&self) -> Option<&str> {
-        match self {
-            Self::Bus => None,
-            Self::User(username) => Some(username),
-        }
-    }
-
-    /// Whether it may publish, by what was found of it.
-    fn check(&self, found: &Found) -> Result<(), ApiError> {
-        let Some(username) = self.username() else {
-            return Ok(());
-        };
-        if auth::active(found.user(username)?)?.may_publish() {
-            Ok(())
-        } else {
-            Err(ApiError::PermissionDenied("publish events"))
-        }
-    }
-}
 
 /// What becomes of one submission.
 pub(crate) type Answer = Result<Accepted, ApiError>;
@@ -179,11 +146,11 @@ impl Ingest {
                 Err(error) => answers[position] = Some(Err(error)),
             }
         }
-        let (academies, subscribed) = self.look_up(publisher, &well_formed).await?;
-        let pending = with_academies(well_formed, &academies, answers);
+        let (found, hooks) = self.look_up(publisher, &well_formed).await?;
+        let pending = on_their_way(well_formed, &found, answers);
         let events = pending.iter().flat_map(|submission| &submission.events);
         let occasions = events.map(|(_, occasion)| occasion.clone()).collect();
-        let hooks = subscribed.matched(&self.stores, occasions).await?;
+        let hooks = hooks.matched(&self.stores, occasions).await?;
         let (distinct, repeated) = without_repeated(pending);
 
         for part in parts(distinct, &hooks) {
@@ -216,43 +183,6 @@ impl Ingest {
             answers[position] = accepted.map(Ok);
         }
         Ok(())
-    }
-
-    /// Looks up whether the publisher may publish, the academies that these events happened at and, as far as
-    /// those are named by their slugs, the hooks that hear them. It is one wait: none of it depends on another
-    /// part of it.
-    async fn look_up(
-        &self,
-        publisher: &Publisher,
-        submissions: &[(usize, Submission)],
-    ) -> Result<(Academies, Subscribed), ApiError> {
-        let events = submissions.iter().flat_map(|(_, sent)| &sent.events);
-        let academies: HashSet<&AcademyRef> = events
-            .clone()
-            .filter_map(|event| event.academy.as_ref())
-            .collect();
-        let occasions: HashSet<Occasion> = events
-            .filter_map(|incoming| match &incoming.academy {
-                None => Some((incoming.event.name, None)),
-                Some(academy) => Some((incoming.event.name, Some(academy.slug()?.to_owned()))),
-            })
-            .collect();
-        if academies.len().max(occasions.len()) > LOOK_UPS_AHEAD {
-            self.authorize(publisher).await?;
-        }
-        let identities = &self.stores.identities;
-        let mut subscribed = Subscribed::default();
-        let found = identities.find(publisher.username(), academies.iter().copied());
-        let (found, ()) = try_join(found, subscribed.read(&self.stores, &occasions)).await?;
-        publisher.check(&found)?;
-        Ok((Academies::of(academies, &found)?, subscribed))
-    }
-
-    /// Whether the publisher may publish, as of now.
-    pub(crate) async fn authorize(&self, publisher: &Publisher) -> Result<(), ApiError> {
-        let identities = &self.stores.identities;
-        let found = identities.find(publisher.username(), []).await?;
-        publisher.check(&found)
     }
 
     /// Claims the ids that the publisher gave, and returns the submissions that are to be queued.
@@ -400,17 +330,21 @@ impl Ingest {
 }
 
 /// Submissions on their way, but for those at academies that there are not: they are answered.
-fn with_academies(
+fn on_their_way(
     submissions: Vec<(usize, Submission)>,
-    academies: &Academies,
+    found: &Found,
     answers: &mut [Option<Answer>],
 ) -> Vec<Pending> {
     let mut pending = Vec::with_capacity(submissions.len());
     for (position, submission) in submissions {
         let Submission { ids, id, events } = submission;
         let with_occasion = |incoming: Incoming| {
-            let academy = incoming.academy.as_ref();
-            let slug = academy.map(|academy| academies.slug(academy)).transpose()?;
+            let slug = |named: &AcademyRef| {
+                let academy = found.academy(named);
+                let slug = academy.map(|academy| academy.slug.clone());
+                slug.ok_or_else(|| ApiError::UnknownAcademy(named.to_string()))
+            };
+            let slug = incoming.academy.as_ref().map(slug).transpose()?;
             let occasion = (incoming.event.name, slug);
             Ok((incoming, occasion))
         };

@@ -43,7 +43,7 @@ pub use required::Required;
 /// One event that an academy can subscribe to.
 ///
 /// Two of them are equal when their names are: the table holds each name once.
-pub struct CatalogEvent<P = Number> {
+pub struct CatalogEvent<P = usize> {
     /// The name to subscribe and publish under, such as `cohort_user.added`; case matters.
     pub name: &'static str,
     /// The Django model whose change is the event, with its app: `admissions.CohortUser`.
@@ -85,15 +85,11 @@ impl Row {
             academy: self.academy,
             required: self.required,
             fills: self.fills,
-            payload: Number(number),
+            payload: number,
             example: self.example,
         }
     }
 }
-
-/// The number of an event in the table.
-#[derive(Clone, Copy, Debug)]
-pub struct Number(usize);
 
 impl CatalogEvent {
     /// The Django app that owns the event: the model's part before the dot.
@@ -156,7 +152,7 @@ impl CatalogEvent {
 
     /// What its payload is.
     fn payload_type(&self) -> PayloadType {
-        apps::PAYLOADS[self.payload.0]
+        apps::PAYLOADS[self.payload]
     }
 
     /// What the catalogue shows of the event.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use axum::{
     body::Bytes,
     extract::{FromRef, FromRequest, FromRequestParts, Path, Request, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
 };
 use utoipa::{
     IntoParams, PartialSchema,
@@ -34,9 +34,9 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let TokenOwner(username) = TokenOwner::from_request_parts(parts, state).await?;
         let identities = Identities::from_ref(state);
-        let header = authorization(parts);
-        let principal = auth::authenticate(&identities, header.as_deref(), clock::now()).await?;
+        let principal = auth::principal(&identities, &username).await?;
         Ok(Self(principal))
     }
 }
@@ -55,15 +55,11 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let identities = Identities::from_ref(state);
-        let header = authorization(parts);
-        let owner = auth::token_owner(&identities, header.as_deref(), clock::now()).await?;
+        let header = parts.headers.get(header::AUTHORIZATION);
+        let header = header.map(HeaderValue::as_bytes);
+        let owner = auth::token_owner(&identities, header, clock::now()).await?;
         Ok(Self(owner))
     }
-}
-
-fn authorization(parts: &Parts) -> Option<Vec<u8>> {
-    let header = parts.headers.get(header::AUTHORIZATION);
-    header.map(|value| value.as_bytes().to_vec())
 }
 
 /// The query's parameters. Of one that is given twice the last counts.

@@ -35,7 +35,7 @@ pub enum AcademyRef {
 impl AcademyRef {
     /// The slug, if it is one that an academy can have.
     #[must_use]
-    pub fn slug(&self) -> Option<&str> {
+    pub fn valid_slug(&self) -> Option<&str> {
         match self {
             Self::Slug(slug) => Some(slug.as_str()).filter(|slug| check_name(slug).is_ok()),
             Self::Id(_) => None,

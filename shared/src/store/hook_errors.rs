@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Item, Retention, StoreError, Transaction, batch_get, count_up, failed, keys, transacted,
-    while_contended, written,
+    Item, KEYS_PER_BATCH, Retention, StoreError, Transaction, batch_get, count_up, failed, keys,
+    transacted, while_contended, written,
 };
 use crate::model::{DeadLetter, DeliveryJob, HookError, HookId};
 
@@ -215,7 +215,7 @@ impl HookErrors {
         for key in &mut keys {
             key.retain(|name, _| name != "id");
         }
-        let batches: Vec<Vec<Item>> = keys.chunks(100).map(<[Item]>::to_vec).collect();
+        let batches: Vec<Vec<Item>> = keys.chunks(KEYS_PER_BATCH).map(<[Item]>::to_vec).collect();
         let reads = batches
             .into_iter()
             .map(|keys| batch_get(&self.client, &self.table, keys, true, "read HookErrors"));

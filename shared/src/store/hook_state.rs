@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::{
-    HookSamples, Item, StoreError, batch_get, count_up, failed, hook_samples, while_contended,
-    written,
+    HookSamples, Item, KEYS_PER_BATCH, StoreError, batch_get, count_up, failed, hook_samples,
+    while_contended, written,
 };
 use crate::model::{AttemptRecord, FAILURES_TO_OPEN, Hook, HookId, HookStats, OpenCircuit, Scope};
 
@@ -177,7 +177,7 @@ impl HookStates {
         ids: &[HookId],
     ) -> Result<HashMap<HookId, StoredState>, StoreError> {
         let batches = ids
-            .chunks(100)
+            .chunks(KEYS_PER_BATCH)
             .map(|ids| ids.iter().copied().map(key).collect::<Vec<_>>());
         stream::iter(batches.collect::<Vec<_>>())
             .map(|keys| batch_get(&self.client, &self.table, keys, false, "read hooks' states"))

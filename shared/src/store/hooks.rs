@@ -19,8 +19,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    HookSamples, HookStates, Item, StoreError, StoredState, Transaction, batch_get, failed, keys,
-    transacted, while_contended,
+    HookSamples, HookStates, Item, KEYS_PER_BATCH, StoreError, StoredState, Transaction, batch_get,
+    failed, keys, transacted, while_contended,
 };
 use crate::model::{Hook, HookId, HookStats, Scope, Secret, Secrets, Subscription, Target};
 
@@ -221,7 +221,7 @@ impl Hooks {
         places: &[(&Scope, &str, HookId)],
     ) -> Result<Vec<SignedHook>, StoreError> {
         let batches: Vec<Vec<Item>> = places
-            .chunks(100)
+            .chunks(KEYS_PER_BATCH)
             .map(|places| {
                 places
                     .iter()

@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Item, StoreError, Transaction, batch_get, count_up, failed, keys, transacted, written,
+    Item, KEYS_PER_BATCH, StoreError, Transaction, batch_get, count_up, failed, keys, transacted,
+    written,
 };
-use crate::model::{Academy, AcademyRef, User};
+use crate::model::{Academy, AcademyRef, User, check_name};
 
 /// What is kept of a token: its SHA-256 digest. A token is 160 bits or more of randomness, so that
 /// a plain digest cannot be searched backwards.
@@ -57,22 +58,23 @@ struct Keyed<T> {
 }
 
 /// Users and academies that were [found](Identities::find).
-#[derive(Clone, Debug, Default)]
-pub struct Found(HashMap<String, Item>);
+#[derive(Debug)]
+pub struct Found {
+    users: HashMap<String, User>,
+    academies: HashMap<AcademyRef, Academy>,
+}
 
 impl Found {
     /// The user of this name.
-    pub fn user(&self, username: &str) -> Result<Option<User>, StoreError> {
-        self.get(&keys::user(username))
+    #[must_use]
+    pub fn user(&self, username: &str) -> Option<&User> {
+        self.users.get(username)
     }
 
     /// The academy of this slug or number.
-    pub fn academy(&self, academy: &AcademyRef) -> Result<Option<Academy>, StoreError> {
-        academy_key(academy).map_or(Ok(None), |identity| self.get(&identity))
-    }
-
-    fn get<T: DeserializeOwned>(&self, identity: &str) -> Result<Option<T>, StoreError> {
-        self.0.get(identity).cloned().map(value).transpose()
+    #[must_use]
+    pub fn academy(&self, academy: &AcademyRef) -> Option<&Academy> {
+        self.academies.get(academy)
     }
 }
 
@@ -99,25 +101,42 @@ impl Identities {
     }
 
     /// Those of these users and academies that there are, as of now: one request for a hundred of them.
-    pub async fn find<'a>(
+    pub async fn find(
         &self,
-        users: impl IntoIterator<Item = &'a str>,
-        academies: impl IntoIterator<Item = &'a AcademyRef>,
+        users: &[&str],
+        academies: &[&AcademyRef],
     ) -> Result<Found, StoreError> {
-        let users = users.into_iter().map(keys::user);
-        let academies = academies.into_iter().filter_map(academy_key);
-        let wanted: BTreeSet<String> = users.chain(academies).collect();
+        // What is no name is nobody's, and may be longer than a key can be.
+        let names = users.iter().filter(|name| check_name(name).is_ok());
+        let keys_of_academies = academies.iter().filter_map(|academy| academy_key(academy));
+        let wanted = names.map(|name| keys::user(name)).chain(keys_of_academies);
+        let wanted: BTreeSet<String> = wanted.collect();
         let wanted: Vec<Item> = wanted.into_iter().map(key).collect();
-        let reads = wanted.chunks(100).map(|keys| {
+        let reads = wanted.chunks(KEYS_PER_BATCH).map(|keys| {
             let (client, table, keys) = (&self.client, &self.table, keys.to_vec());
             batch_get(client, table, keys, true, "read users and academies")
         });
-        let items = try_join_all(reads).await?.into_iter().flatten();
-        let by_identity = items.filter_map(|item| {
-            let identity = item.get("identity")?.as_s().ok()?.clone();
-            Some((identity, item))
-        });
-        Ok(Found(by_identity.collect()))
+        let mut items = HashMap::new();
+        for item in try_join_all(reads).await?.into_iter().flatten() {
+            if let Some(Ok(identity)) = item.get("identity").map(AttributeValue::as_s) {
+                items.insert(identity.clone(), item);
+            }
+        }
+        let mut found = Found {
+            users: HashMap::new(),
+            academies: HashMap::new(),
+        };
+        for name in users {
+            if let Some(item) = items.remove(&keys::user(name)) {
+                found.users.insert((*name).to_owned(), value(item)?);
+            }
+        }
+        for academy in academies {
+            if let Some(item) = academy_key(academy).and_then(|key| items.remove(&key)) {
+                found.academies.insert((*academy).clone(), value(item)?);
+            }
+        }
+        Ok(found)
     }
 
     /// The user of this name and the academy with the same slug: what a request's rights hang on.
@@ -126,28 +145,23 @@ impl Identities {
         name: &str,
     ) -> Result<(Option<User>, Option<Academy>), StoreError> {
         let academy = AcademyRef::Slug(name.to_owned());
-        // What is no name of an academy is nobody's either.
-        let found = self.find(academy.slug(), [&academy]).await?;
-        Ok((found.user(name)?, found.academy(&academy)?))
+        let found = self.find(&[name], &[&academy]).await?;
+        Ok((found.user(name).cloned(), found.academy(&academy).cloned()))
     }
 
     /// Which of these users are superadmins now.
     pub async fn superadmins_among(&self, names: &[&str]) -> Result<Vec<String>, StoreError> {
-        let found = self.find(names.iter().copied(), []).await?;
-        let mut superadmins = Vec::new();
-        for name in names {
-            let user = found.user(name)?;
-            superadmins.extend(
-                user.filter(|user| user.is_superuser)
-                    .map(|user| user.username),
-            );
-        }
-        Ok(superadmins)
+        let users = self.find(names, &[]).await?.users.into_values();
+        let superadmins = users.filter(|user| user.is_superuser);
+        Ok(superadmins.map(|user| user.username).collect())
     }
 
     /// The academy of this slug or number.
     pub async fn academy(&self, academy: &AcademyRef) -> Result<Option<Academy>, StoreError> {
-        self.find([], [academy]).await?.academy(academy)
+        match academy_key(academy) {
+            Some(identity) => self.get(identity).await,
+            None => Ok(None),
+        }
     }
 
     /// Stores an academy under its slug and its number. `false`, and nothing stored, when another
@@ -316,7 +330,7 @@ impl Identities {
 /// The key of an academy. None: what it is named by can be no academy's, and may be longer than a key can be.
 fn academy_key(academy: &AcademyRef) -> Option<String> {
     match academy {
-        AcademyRef::Slug(_) => academy.slug().map(keys::academy),
+        AcademyRef::Slug(_) => academy.valid_slug().map(keys::academy),
         AcademyRef::Id(id) => Some(keys::academy_id(*id)),
     }
 }

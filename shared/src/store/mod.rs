@@ -240,7 +240,10 @@ const PAUSES: [Duration; 5] = [
     Duration::from_millis(400),
 ];
 
-/// Reads up to 100 items of one table, asking again for what the table left out under load.
+/// The most items in one reading of a batch (DynamoDB).
+const KEYS_PER_BATCH: usize = 100;
+
+/// Reads up to [`KEYS_PER_BATCH`] items of one table, asking again for what the table left out under load.
 async fn batch_get(
     client: &Client,
     table: &str,

@@ -14,7 +14,7 @@ use shared::{
 };
 use tokio::time::Instant;
 
-use super::{TEMPLATE, Worker, entries, number, read, text, texts};
+use super::{TEMPLATE, entries, number, read, text, texts};
 
 /// The calls by which a function asks for a variable, and the variable's name.
 const ASKED: [(&str, &str); 13] = [
@@ -267,42 +267,9 @@ fn the_bundle_on_one_machine_has_the_templates_figures() {
         assert_eq!(timeout_s, of_bundle(figure), "{function}");
     }
     for worker in TEMPLATE.workers() {
-        let (_, usual) = batch_sizes(&worker);
+        let size = &worker.mapping["BatchSize"];
+        // Nothing is gathered there.
+        let usual = number(size.as_vec().map_or(size, |sizes| &sizes[2]));
         assert_eq!(usual, of_bundle("BATCH_SIZE"), "{}", worker.function);
-    }
-}
-
-/// How many messages a worker gets when they are gathered, if they can be, and otherwise.
-fn batch_sizes(worker: &Worker) -> (Option<i64>, i64) {
-    let size = &worker.mapping["BatchSize"];
-    match size.as_vec().map(Vec::as_slice) {
-        Some([condition, gathered, usual]) => {
-            assert_eq!(text(condition), "GathersDeliveries");
-            (Some(number(gathered)), number(usual))
-        }
-        _ => (None, number(size)),
-    }
-}
-
-#[test]
-fn more_than_ten_messages_are_gathered_for_a_second_or_more() {
-    // Lambda refuses a mapping that wants more than ten and no window.
-    let window = "DeliverBatchWindow";
-    let gathers = &TEMPLATE["Conditions"]["GathersDeliveries"];
-    let nothing = &gathers[0].as_vec().unwrap()[..];
-    let [parameter, zero] = nothing else {
-        unreachable!("the two are equal or not")
-    };
-    assert_eq!((text(parameter), number(zero)), (window, 0));
-    let described = &TEMPLATE["Parameters"][window];
-    assert_eq!(number(&described["Default"]), 0);
-    assert_eq!(number(&described["MinValue"]), 0);
-    for worker in TEMPLATE.workers() {
-        let (gathered, usual) = batch_sizes(&worker);
-        assert!(usual <= 10);
-        if gathered.is_some_and(|gathered| gathered > 10) {
-            let seconds = &worker.mapping["MaximumBatchingWindowInSeconds"];
-            assert_eq!(text(seconds), window);
-        }
     }
 }

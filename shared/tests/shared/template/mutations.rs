@@ -13,6 +13,7 @@ use super::{
 
 const FUNCTIONS: &str = "Resources/{AWS::Serverless::Function}/Properties";
 const WORKERS: &str = "Resources/{AWS::Serverless::Function}/Properties/Events/{SQS}/Properties";
+const DELIVERIES: &str = "Resources/Deliver/Properties/Events/Deliveries/Properties";
 const ROUTES: &str = "Resources/{AWS::Serverless::Function}/Properties/Events/{HttpApi}/Properties";
 const APIS: &str = "Resources/{AWS::Serverless::HttpApi}/Properties";
 const QUEUES: &str = "Resources/{AWS::SQS::Queue}/Properties";
@@ -27,13 +28,15 @@ const OTHER_QUEUE: &str =
 
 /// What is taken out, and the rule that finds it missing. In a place, `{Type}` stands for all entries of that
 /// type, `#` for all of a list, and `*` for all there are.
-const TAKEN_OUT: [(&str, &str, &str); 45] = [
+const TAKEN_OUT: [(&str, &str, &str); 47] = [
     ("partial batches", WORKERS, "FunctionResponseTypes"),
     ("visibility", QUEUES, "VisibilityTimeout"),
     ("visibility", "Resources/Ingest/Properties", "Timeout"),
     ("visibility", "Resources/Deliver/Properties", "Timeout"),
     ("visibility", "Resources/Errors/Properties", "Timeout"),
     ("visibility", "Parameters/DeliverBatchWindow", "MaxValue"),
+    ("batches", DELIVERIES, "MaximumBatchingWindowInSeconds"),
+    ("batches", "Conditions", "GathersDeliveries"),
     ("workers", FUNCTIONS, "Events/{SQS}"),
     ("workers", WORKERS, "ScalingConfig"),
     ("workers", WORKERS, "ScalingConfig/MaximumConcurrency"),
@@ -96,7 +99,7 @@ const TAKEN_OUT: [(&str, &str, &str); 45] = [
 ];
 
 /// What is written in, and the rule that forbids it.
-const WRITTEN_IN: [(&str, &str, &str, &str); 36] = [
+const WRITTEN_IN: [(&str, &str, &str, &str); 38] = [
     ("partial batches", WORKERS, "FunctionResponseTypes", "[]"),
     (
         "visibility",
@@ -110,6 +113,13 @@ const WRITTEN_IN: [(&str, &str, &str, &str); 36] = [
         "Timeout",
         "91",
     ),
+    (
+        "visibility",
+        "Resources/Errors/Properties/Events/*/Properties",
+        "MaximumBatchingWindowInSeconds",
+        "300",
+    ),
+    ("batches", WORKERS, "BatchSize", "50"),
     (
         "visibility",
         "Parameters/DeliverBatchWindow",

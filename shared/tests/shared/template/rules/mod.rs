@@ -14,16 +14,17 @@ use yaml_rust2::Yaml;
 
 use self::{
     access::{rights, roles, secrets, strangers},
-    queues::{encryption, partial_batches, redrive, retention, visibility, workers},
+    queues::{batches, encryption, partial_batches, redrive, retention, visibility, workers},
 };
 use super::{TEMPLATE, Template, entries, environments::refused_by, of_type, resource, texts};
 
 /// A rule's name, and the rule.
 type Rule = (&'static str, fn(&Template, &mut Complaints));
 
-pub(super) const RULES: [Rule; 15] = [
+pub(super) const RULES: [Rule; 16] = [
     ("partial batches", partial_batches),
     ("visibility", visibility),
+    ("batches", batches),
     ("workers", workers),
     ("redrive", redrive),
     ("retention", retention),

@@ -1,9 +1,14 @@
 //! Queues and who works what is in them.
 
+use yaml_rust2::Yaml;
+
 use super::{Complaints, is_number};
 use crate::template::{Template, resource, texts};
 
 const QUEUE: &str = "AWS::SQS::Queue";
+
+/// The parameter that says for how long deliveries are gathered.
+const BATCH_WINDOW: &str = "DeliverBatchWindow";
 
 pub(super) fn partial_batches(template: &Template, complaints: &mut Complaints) {
     for worker in template.workers() {
@@ -20,19 +25,54 @@ pub(super) fn visibility(template: &Template, complaints: &mut Complaints) {
     for worker in template.workers() {
         let timeout = template.properties(worker.function)["Timeout"].as_i64();
         let hidden = template.properties(worker.queue)["VisibilityTimeout"].as_i64();
-        let window = worker.mapping["MaximumBatchingWindowInSeconds"].as_str();
-        let longest = window.map_or(Some(0), |window| {
-            template["Parameters"][window]["MaxValue"].as_i64()
-        });
+        let longest = longest_window(template, worker.mapping);
         let needed = timeout
             .zip(longest)
             .map(|(timeout, window)| 6 * timeout + window);
         let long_enough = hidden
             .zip(needed)
             .is_some_and(|(hidden, needed)| hidden >= needed);
-        let which = format!("{}, {}, {window:?}", worker.function, worker.queue);
+        let which = format!("{}, {}, {BATCH_WINDOW}", worker.function, worker.queue);
         let complaint = "a message is handed out while its worker may still be at it";
         complaints.unless(long_enough, &which, complaint);
+    }
+}
+
+/// The seconds for which a worker's messages may be gathered.
+fn longest_window(template: &Template, mapping: &Yaml) -> Option<i64> {
+    match &mapping["MaximumBatchingWindowInSeconds"] {
+        Yaml::BadValue => Some(0),
+        Yaml::Integer(seconds) => Some(*seconds),
+        parameter => template["Parameters"][parameter.as_str()?]["MaxValue"].as_i64(),
+    }
+}
+
+/// Lambda refuses a mapping that wants more than ten messages and no window: what is more has to depend on one.
+pub(super) fn batches(template: &Template, complaints: &mut Complaints) {
+    let condition = &template["Conditions"]["GathersDeliveries"][0];
+    let gathers = condition.as_vec().map(Vec::as_slice);
+    let depends = gathers.is_some_and(|compared| {
+        matches!(compared, [Yaml::String(parameter), Yaml::Integer(0)] if parameter == BATCH_WINDOW)
+    });
+    for worker in template.workers() {
+        let size = &worker.mapping["BatchSize"];
+        let window = worker.mapping["MaximumBatchingWindowInSeconds"].as_str();
+        let allowed = match size.as_vec().map(Vec::as_slice) {
+            Some(
+                [
+                    Yaml::String(condition),
+                    Yaml::Integer(_),
+                    Yaml::Integer(usual),
+                ],
+            ) => {
+                let gathered = condition == "GathersDeliveries" && window == Some(BATCH_WINDOW);
+                depends && gathered && *usual <= 10
+            }
+            _ => size.as_i64().is_some_and(|size| size <= 10),
+        };
+        let which = format!("{}, Conditions", worker.function);
+        let complaint = "more than ten messages need a window in which they are gathered";
+        complaints.unless(allowed, &which, complaint);
     }
 }
 
