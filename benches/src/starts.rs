@@ -80,19 +80,10 @@ pub(crate) async fn starts(scale: &Scale) -> Result<Table> {
         }
         let cpu_ms = 1e3 * (function.process.cpu_s()? - cpu_s) / number(counted);
         let (binary_mb, zip_mb) = sizes(name)?;
-        let figures = [median(starts)].map(shown).into_iter();
-        let figures = figures.chain([what.to_owned()]).chain(
-            [
-                median(beyond),
-                cpu_ms,
-                median(in_all),
-                binary_mb,
-                zip_mb,
-                peak_mb,
-            ]
-            .map(shown),
-        );
-        table.row(std::iter::once(name.to_owned()).chain(figures));
+        let described = [name.to_owned(), shown(median(starts)), what.to_owned()];
+        let invocation = [median(beyond), cpu_ms, median(in_all)].map(shown);
+        let footprint = [binary_mb, zip_mb, peak_mb].map(shown);
+        table.row(described.into_iter().chain(invocation).chain(footprint));
     }
     Ok(table)
 }

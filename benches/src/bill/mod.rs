@@ -97,6 +97,7 @@ type Published = (Publishing, usize, Work);
 
 /// What an attempt comes to in batches of each kind that was asked for, each counted once.
 struct Attempts {
+    /// How many are counted in batches of ten or more; of smaller ones as many batches as of ten.
     count: usize,
     known: HashMap<Batches, Work>,
 }
@@ -148,19 +149,14 @@ impl Attempts {
     async fn parts(
         &mut self,
         published: &[Published],
-        batches: impl Fn(usize) -> (usize, usize),
+        batches: impl Fn(usize) -> Batches,
     ) -> Result<Table> {
         let names = Dollars::of(&Work::default()).0.map(|(name, _)| name);
         let columns = ["published", "hooks per event"].into_iter();
         let mut table = Table::new(columns.chain(names).chain(["sum"]));
         for (publishing, fan_out, event) in published {
-            let (messages, hooks) = batches(*fan_out);
-            let attempt = self.of(Batches {
-                messages,
-                hooks,
-                failing: 0,
-            });
-            let dollars = Dollars::of(&delivery(event, *fan_out, &attempt.await?, 0));
+            let attempt = self.of(batches(*fan_out)).await?;
+            let dollars = Dollars::of(&delivery(event, *fan_out, &attempt, 0));
             let cells = [name(*publishing).to_owned(), fan_out.to_string()].into_iter();
             let parts = dollars.0.map(|(_, dollars)| shown(dollars));
             table.row(cells.chain(parts).chain([shown(dollars.sum())]));
@@ -172,6 +168,7 @@ impl Attempts {
 /// Counts, and writes what comes of it.
 pub(crate) async fn bill(scale: &Scale) -> Result<String> {
     let mut published = Vec::new();
+    // Those that come one by one stand first.
     for publishing in [SINGLE, LIST, LIST_WITH_IDS] {
         for fan_out in FAN_OUTS {
             let requests = scale.of(if publishing.per_request == 1 { 200 } else { 10 });
@@ -183,39 +180,43 @@ pub(crate) async fn bill(scale: &Scale) -> Result<String> {
         count: scale.of(500),
         known: HashMap::new(),
     };
-    let sums = attempts.sums(&published, BATCH).await?;
-    let gathered = attempts.sums(&published, GATHERED).await?;
-    let many = attempts.parts(&published, |_| (BATCH, BATCH)).await?;
-    let one = |fan_out: usize| (GATHERED, fan_out.min(GATHERED));
-    let gathered_parts = attempts.parts(&published, one).await?;
-    let single = published
-        .iter()
-        .filter(|(publishing, ..)| *publishing == SINGLE);
-    let single: Vec<_> = single.cloned().collect();
-    let brought = |fan_out: usize| (fan_out.min(BATCH), fan_out.min(BATCH));
-    let alone = attempts.parts(&single, brought).await?;
+    let none_fails = |messages: usize, hooks: usize| Batches {
+        messages,
+        hooks,
+        failing: 0,
+    };
     let mut text = String::new();
     writeln!(
         text,
         "Events of many academies at once, each list of one of them, so that no two messages of a batch are for \
-         the same hook; and of one academy alone, whose hooks all messages of a batch are for:\n\n{sums}"
+         the same hook; and of one academy alone, whose hooks all messages of a batch are for:\n\n{}",
+        attempts.sums(&published, BATCH).await?
     )?;
     writeln!(
         text,
         "The same when messages are gathered for a second or more (the template's `DeliverBatchWindow`), in batches \
-         of {GATHERED}:\n\n{gathered}"
+         of {GATHERED}:\n\n{}",
+        attempts.sums(&published, GATHERED).await?
     )?;
     writeln!(
         text,
-        "Many academies, batches of {BATCH}, none fails:\n\n{many}"
+        "Many academies, batches of {BATCH}, none fails:\n\n{}",
+        attempts
+            .parts(&published, |_| none_fails(BATCH, BATCH))
+            .await?
     )?;
+    let of_one = |fan_out: usize| none_fails(GATHERED, fan_out.min(GATHERED));
     writeln!(
         text,
-        "One academy, gathered in batches of {GATHERED}, none fails:\n\n{gathered_parts}"
+        "One academy, gathered in batches of {GATHERED}, none fails:\n\n{}",
+        attempts.parts(&published, of_one).await?
     )?;
+    let single = &published[..FAN_OUTS.len()];
+    let brought = |fan_out: usize| none_fails(fan_out.min(BATCH), fan_out.min(BATCH));
     writeln!(
         text,
-        "At a low rate, when a batch is what one event brings and no more:\n\n{alone}"
+        "At a low rate, when a batch is what one event brings and no more:\n\n{}",
+        attempts.parts(single, brought).await?
     )?;
     writeln!(text, "{}\n{}", assumptions()?, price_list())?;
     writeln!(text, "What is counted:\n\n{}", requests_table().await?)?;

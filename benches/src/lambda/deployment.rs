@@ -107,6 +107,7 @@ impl Deployment {
         let text = str::to_owned;
         let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
         let mut variables = vec![
+            // The runtime asks for it; nothing here depends on it.
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", text("512")),
             ("AWS_LAMBDA_FUNCTION_VERSION", text("$LATEST")),
             ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", text("true")),

@@ -33,7 +33,8 @@ use shared::{
 use crate::{
     Deliver, Received,
     messages::{Message, Messages},
-    round::{Next, Round, send},
+    next::{Next, send},
+    round::Round,
 };
 
 /// How long reading the hooks of a batch may take: the attempts, and what is written after them, must

@@ -13,6 +13,7 @@
 mod attempt;
 mod batch;
 mod messages;
+mod next;
 mod round;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};

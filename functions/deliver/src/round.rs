@@ -3,81 +3,32 @@
 //!
 //! The rounds of a batch do not wait for each other, and within one an attempt that takes its time does
 //! not keep the others: what ends within half a second of each other is written together.
-//!
-//! Once an hour a round leaves the newest of its payloads, masked, as the hook's sample. The hook's state
-//! says whether that is due. It comes before the state is written, which is to say so; if it fails, it
-//! is the next round's, and nothing else is any different.
+
+mod record;
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, StreamExt, future::join, stream::FuturesUnordered};
+use futures_util::{StreamExt, future::join, stream::FuturesUnordered};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use shared::{
     deliver::schedule::{delay_until, put_off_for},
-    mask,
     metrics::{Count, Measure},
-    model::{
-        AttemptRecord, DeadLetter, FAILURES_TO_OPEN, HookId, OpenCircuit, Outcome, QueueMessage,
-        Verdict, newest,
-    },
-    queue::{Outgoing, Queue},
-    store::{Recorded, SignedHook, StoreError, StoredState},
+    model::{AttemptRecord, DeadLetter, HookId, OpenCircuit, Verdict},
+    store::{SignedHook, StoredState},
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     Received,
     attempt::{Attempted, attempt},
     batch::{Batch, PATIENCE, SETTLE_AFTER, overdue},
     messages::Message,
+    next::{Next, send},
 };
 
 /// What the owner is told of a delivery that an open circuit put off until it was too late.
 const KEPT_FAILING: &str = "The endpoint kept failing, and this delivery was not attempted.";
-
-/// How long keeping a sample may take: what is written after it must fit into the rest of an invocation.
-const SAMPLING: Duration = Duration::from_secs(3);
-
-/// A message that is to be sent because of a received one.
-pub(crate) struct Next {
-    /// The received message: done with only when its successor is in a queue.
-    message_id: String,
-    outgoing: Outgoing,
-}
-
-impl Next {
-    /// The received job again, after a delay.
-    pub(crate) fn again(received: Received, delay_s: u32) -> Self {
-        Self {
-            message_id: received.message_id,
-            outgoing: Outgoing {
-                message: QueueMessage::Delivery(received.job),
-                delay_s,
-            },
-        }
-    }
-
-    fn given_up(message_id: String, letter: DeadLetter) -> Self {
-        Self {
-            message_id,
-            outgoing: Outgoing::now(QueueMessage::DeadLetter(letter)),
-        }
-    }
-}
-
-/// Sends messages and returns the received ones whose successors are not in the queue.
-pub(crate) async fn send(queue: &Queue, next: Vec<Next>) -> Vec<String> {
-    let (message_ids, messages): (Vec<_>, Vec<_>) = next
-        .into_iter()
-        .map(|next| (next.message_id, next.outgoing))
-        .unzip();
-    let unsent = queue.send(messages).await;
-    unsent
-        .into_iter()
-        .filter_map(|index| message_ids.get(index).cloned())
-        .collect()
-}
 
 /// The work on the jobs for one hook.
 pub(crate) struct Round<'a> {
@@ -258,7 +209,6 @@ impl<'a> Round<'a> {
 
     /// Decides what follows from an attempt.
     fn follow(&mut self, mut received: Received, attempted: Attempted) {
-        let job = &mut received.job;
         let Attempted {
             reply,
             ended_at,
@@ -267,7 +217,7 @@ impl<'a> Round<'a> {
         let next = match reply.outcome.verdict() {
             Verdict::Delivered | Verdict::GiveUp => None,
             Verdict::Retry => self.batch.deliver.schedule.next_attempt(
-                job.attempt,
+                received.job.attempt,
                 ended_at,
                 reply.retry_after,
                 rand::random(),
@@ -343,105 +293,4 @@ impl<'a> Round<'a> {
             tracing::error!(hook = self.hook_id().get(), %error, "a hook's state could not be written");
         }
     }
-
-    /// Writes the hook's state: one write, and another only when its circuit opens or its probe has
-    /// failed. A sample is kept before that.
-    async fn remember(
-        &self,
-        recorded: Option<Recorded>,
-        sample: Option<Arc<RawValue>>,
-    ) -> Result<(), StoreError> {
-        let states = &self.batch.deliver.stores.states;
-        let Some(mut recorded) = recorded else {
-            return Ok(());
-        };
-        if let Some(payload) = sample {
-            let kept = self.keep(&payload, recorded.last_call_at).await;
-            recorded.sampled_at = kept.then_some(recorded.last_call_at);
-        }
-        let failures = states.record(&recorded).await?;
-        if recorded.succeeded {
-            // A record that came late has not closed it.
-            if let (None, Some(probe)) = (failures, &self.probe) {
-                states.close_circuit(self.hook_id(), probe).await?;
-            }
-            return Ok(());
-        }
-        let failures = failures.unwrap_or_default();
-        let (now, schedule) = (recorded.last_call_at, &self.batch.deliver.schedule);
-        let circuit = match self.probe {
-            Some(probe) => probe.probe_failed(now, schedule.wait_before_probe(probe.probes)),
-            None if failures >= FAILURES_TO_OPEN => {
-                OpenCircuit::opened(now, schedule.wait_before_probe(0))
-            }
-            None => return Ok(()),
-        };
-        let set = states.set_circuit(self.hook_id(), self.probe.as_ref(), &circuit);
-        if set.await? {
-            if self.probe.is_none() {
-                self.batch.metrics.count(Count::CircuitsOpened, 1);
-            }
-            tracing::warn!(
-                hook = self.hook_id().get(),
-                failures,
-                probe_at = %circuit.probe_at,
-                "the circuit is open"
-            );
-        }
-        Ok(())
-    }
-
-    /// Keeps a payload as the hook's sample. Whether the hook has one of this hour then.
-    async fn keep(&self, payload: &RawValue, at: Timestamp) -> bool {
-        let hook = self.hook_id().get();
-        let sample = match mask::sample(payload) {
-            Ok(Some(sample)) => sample,
-            Ok(None) => return false,
-            Err(error) => {
-                tracing::warn!(hook, %error, "a payload cannot be kept as a sample");
-                return false;
-            }
-        };
-        let samples = &self.batch.deliver.stores.samples;
-        let keeping = samples.keep(&self.hook.hook, &sample, at).boxed();
-        match timeout(SAMPLING, keeping).await {
-            Ok(Ok(true)) => return true,
-            Ok(Ok(false)) => tracing::warn!(hook, "a payload is too large to be kept as a sample"),
-            Ok(Err(error)) => tracing::error!(hook, %error, "a sample could not be kept"),
-            Err(_) => tracing::error!(hook, "a sample could not be kept in time"),
-        }
-        false
-    }
-
-    /// What the attempts come to; nothing when there was none.
-    fn recorded(&self) -> Option<Recorded> {
-        let last = self.records.iter().max_by_key(|record| record.at)?;
-        let successes = self.records.iter().filter(|record| succeeded(record));
-        let last_success = successes.map(|record| record.at).max();
-        // A target that was refused was not called: that costs nothing, and says nothing about it.
-        let failures = self.records.iter().filter(|record| {
-            !succeeded(record)
-                && record.outcome != Outcome::Refused
-                && last_success.is_none_or(|success| record.at > success)
-        });
-        let new = self.records.iter().copied();
-        Some(Recorded {
-            hook_id: self.hook_id(),
-            calls: self.records.len() as u64,
-            last_call_at: last.at,
-            last_response_code: last.outcome.code(),
-            succeeded: last_success.is_some(),
-            failures: failures.count() as u64,
-            edited_at: self.hook.hook.updated_at,
-            attempts: self
-                .known
-                .as_ref()
-                .map(|known| newest(known.iter().copied(), new, last.at)),
-            sampled_at: None,
-        })
-    }
-}
-
-fn succeeded(record: &AttemptRecord) -> bool {
-    record.outcome.verdict() == Verdict::Delivered
 }

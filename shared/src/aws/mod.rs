@@ -22,7 +22,7 @@ pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 pub async fn sdk_config() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(Transport::default())
-        // Bodies are small and whole, and a try has its own limit: to watch how fast each comes saves nothing.
+        // No body is streamed, and a try has a limit of its own: to watch how fast each comes only takes time.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .timeout_config(
             TimeoutConfig::builder()

@@ -187,6 +187,7 @@ async fn a_call_that_hangs_does_not_keep_the_others_of_its_hook() {
 #[tokio::test]
 async fn of_a_gathered_batch_with_one_that_hangs_all_others_are_deleted_before_its_end() {
     const GATHERED: usize = 50;
+    const PATIENCE: Duration = Duration::from_secs(30);
     let (endpoint, addr) = listener().await;
     let well = answering(204).await;
     let bench = Bench::new(&[addr, *well.address()], "1s").await;
@@ -200,7 +201,8 @@ async fn of_a_gathered_batch_with_one_that_hangs_all_others_are_deleted_before_i
         let (mut hanging, _) = endpoint.accept().await.unwrap();
         read_request(&mut hanging).await;
         // It is answered only when its own message is all that is left.
-        while bench.count(&bench.deliveries).await > 1 {}
+        let all_others = async { while bench.count(&bench.deliveries).await > 1 {} };
+        tokio::time::timeout(PATIENCE, all_others).await.unwrap();
         let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
         hanging.write_all(answer).await.unwrap();
     };

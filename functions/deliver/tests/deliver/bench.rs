@@ -158,8 +158,9 @@ impl Bench {
             let request = self.aws.sqs().receive_message();
             let request = request.queue_url(&self.deliveries);
             let received = request.max_number_of_messages(10).send().await.unwrap();
-            let records = received.messages.unwrap_or_default().into_iter();
-            event.records.extend(records.map(|message| {
+            let messages = received.messages.unwrap_or_default();
+            assert!(!messages.is_empty(), "there are not {count} jobs");
+            event.records.extend(messages.into_iter().map(|message| {
                 let mut record = SqsMessage::default();
                 record.message_id = message.message_id;
                 record.receipt_handle = message.receipt_handle;

@@ -9,7 +9,7 @@ use shared::{
     model::User,
     store::{Claim, IdSpace},
 };
-use testing::{DOWNTOWN, MIAMI, PLATFORM, ROOT, STUDENT, user};
+use testing::{Api, DOWNTOWN, MIAMI, PLATFORM, ROOT, STUDENT, user};
 use uuid::Uuid;
 
 use crate::{ADDED, Function, LEAD, event, event_with_id};
@@ -137,8 +137,15 @@ async fn only_publishers_and_superadmins_publish() {
         function.api.get("event").await.expect(405)["slug"],
         "method-not-allowed"
     );
+    // What is no JSON is read by nobody who may not publish.
+    let broken = async |api: &Api| api.call(Method::POST, "event", "{bad".to_owned()).await;
+    broken(&function.api.of(DOWNTOWN)).await.expect(403);
+    broken(&function.api).await.expect(400);
+}
 
-    // Its token is as it was.
+#[tokio::test]
+async fn an_inactive_user_publishes_nothing_whatever_it_sends() {
+    let function = Function::start().await;
     let inactive = User {
         is_active: false,
         ..user(PLATFORM)
@@ -149,6 +156,8 @@ async fn only_publishers_and_superadmins_publish() {
         let refused = function.publish(&body).await.expect(401);
         assert_eq!(refused["slug"], "inactive-user", "{body}");
     }
+    let broken = function.api.call(Method::POST, "event", "{bad".to_owned());
+    assert_eq!(broken.await.expect(401)["slug"], "inactive-user");
     assert!(function.jobs().await.is_empty());
 }
 
