@@ -56,7 +56,7 @@ command:
 	cargo build --locked -p academy-hooks
 
 .PHONY: bench
-bench: bench-build ## Measure everything and write docs/PERFORMANCE.md (a quarter of an hour; nothing else should run)
+bench: bench-build ## Measure everything and write docs/PERFORMANCE.md (half an hour with the builds; nothing else should run)
 	cargo run --release --locked -p bench
 
 # The functions apart from the rest, as they are built for Lambda: with their own settings, which are found from

@@ -49,6 +49,12 @@ def serving(binary):
         finally:
             # It keeps nothing.
             server.kill()
+        server.wait()
+        log.seek(0)
+        # Of its log, and not of the addresses and names that it begins with.
+        errors = [line for line in log.read().decode().splitlines() if " ERROR " in line]
+        if errors:
+            sys.exit("\n".join(["the server has logged errors:", *errors]))
 
 
 def wait_for(url, server):

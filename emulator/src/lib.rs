@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region, StalledStreamProtectionConfig};
 use dynoxide::Database;
 use tokio::{
     net::TcpListener,
@@ -181,6 +181,7 @@ fn dynamodb_client(database: Database, url: &str) -> aws_sdk_dynamodb::Client {
         .region(REGION)
         .allow_no_auth()
         .http_client(in_process::tables(database))
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .endpoint_url(url)
         .build();
     aws_sdk_dynamodb::Client::from_conf(config)
@@ -193,6 +194,8 @@ fn sqs_client(server: sqs::Server, url: &str) -> aws_sdk_sqs::Client {
         .region(REGION)
         .allow_no_auth()
         .http_client(in_process::queues(server))
+        // A poll that waits is no request that stalls.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .endpoint_url(url)
         .build();
     aws_sdk_sqs::Client::from_conf(config)

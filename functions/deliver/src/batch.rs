@@ -19,7 +19,7 @@ use std::{
 use futures_util::{
     FutureExt, StreamExt,
     future::{BoxFuture, join},
-    stream::FuturesUnordered,
+    stream::{self, FuturesUnordered},
 };
 use jiff::Timestamp;
 use shared::{
@@ -29,6 +29,7 @@ use shared::{
     model::{DeliveryJob, HookId},
     store::{SignedHook, StoredState},
 };
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::{
     Deliver, Received,
@@ -40,6 +41,9 @@ use crate::{
 /// How long reading the hooks of a batch may take: the attempts, and what is written after them, must
 /// fit into the rest of an invocation.
 const READING: Duration = Duration::from_secs(10);
+
+/// How many hooks are looked for at once that are not where their jobs say.
+const PARALLEL_READS: usize = 10;
 
 /// How long reading their states may take.
 const READING_STATES: Duration = Duration::from_secs(3);
@@ -67,7 +71,7 @@ impl<'a> Batch<'a> {
     /// Works jobs, and takes what is done with out of the messages, until the time is over.
     pub(crate) async fn work(self, received: Vec<Received>) {
         let working = self.work_off(received).boxed();
-        let in_time = tokio::time::timeout_at(self.deadline.of_answer(), working).await;
+        let in_time = timeout_at(self.deadline.of_answer(), working).await;
         if in_time.is_err() {
             tracing::error!(
                 messages = self.messages.left().len(),
@@ -140,14 +144,14 @@ impl<'a> Batch<'a> {
     {
         let mut deletions = FuturesUnordered::new();
         loop {
-            let soon = tokio::time::Instant::now() + SETTLE_AFTER;
+            let soon = Instant::now() + SETTLE_AFTER;
             loop {
                 tokio::select! {
                     part = parts.next() => if part.is_none() {
                         return;
                     },
                     Some(()) = deletions.next() => {}
-                    () = tokio::time::sleep_until(soon) => break,
+                    () = sleep_until(soon) => break,
                 }
             }
             let receipts = self.messages.receipts();
@@ -161,12 +165,8 @@ impl<'a> Batch<'a> {
     /// their states. Those can be missed: all that they can do here is to save calls.
     async fn find(self, due: &[Received]) -> Found {
         // Boxed: the futures within the SDK's are as deep as the compiler goes.
-        let hooks = tokio::time::timeout(READING, self.hooks_of(due).boxed());
-        let (hooks, states) = join(hooks, self.states_of(due)).await;
-        let (hooks, unreadable) = hooks.unwrap_or_else(|_| {
-            tracing::error!("the hooks of a batch could not be read in time");
-            (HashMap::new(), ids(due))
-        });
+        let (read, states) = join(self.hooks_of(due).boxed(), self.states_of(due)).await;
+        let (hooks, unreadable) = read;
         Found {
             hooks,
             unreadable,
@@ -174,8 +174,9 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The hooks that are there, and the ids of those that cannot be read.
+    /// The hooks that are there, and the ids of those of which that is not known when the time for it is over.
     async fn hooks_of(self, due: &[Received]) -> (HashMap<HookId, SignedHook>, BTreeSet<HookId>) {
+        let end = Instant::now() + READING;
         let mut places: Vec<_> = due
             .iter()
             .map(|received| &received.job)
@@ -184,28 +185,39 @@ impl<'a> Batch<'a> {
         places.sort_unstable();
         places.dedup();
         let store = &self.deliver.stores.hooks;
-        let found = match store.get_many(&places).await {
-            Ok(found) => found,
-            Err(error) => {
+        let mut hooks = HashMap::new();
+        let mut unreadable = ids(due);
+        match timeout_at(end, store.get_many(&places)).await {
+            Ok(Ok(found)) => hooks.extend(found.into_iter().map(|signed| (signed.hook.id, signed))),
+            Ok(Err(error)) => {
                 tracing::error!(%error, "the hooks of a batch could not be read");
-                return (HashMap::new(), ids(due));
+                return (hooks, unreadable);
             }
-        };
-        let mut hooks: HashMap<_, _> = found
-            .into_iter()
-            .map(|signed| (signed.hook.id, signed))
-            .collect();
-        let mut unreadable = BTreeSet::new();
+            Err(_) => {
+                tracing::error!("the hooks of a batch could not be read in time");
+                return (hooks, unreadable);
+            }
+        }
+        unreadable.retain(|id| !hooks.contains_key(id));
         // Not there any more: deleted, or moved because its owner's role changed.
-        for id in ids(due) {
-            if hooks.contains_key(&id) {
-                continue;
-            }
-            match store.get_signed(id).await {
-                Ok(signed) => hooks.extend(signed.map(|signed| (id, signed))),
-                Err(error) => {
+        let gone = unreadable.clone();
+        let mut reads = stream::iter(gone)
+            .map(async |id| (id, store.get_signed(id).await))
+            .buffer_unordered(PARALLEL_READS);
+        loop {
+            match timeout_at(end, reads.next()).await {
+                Ok(None) => break,
+                Ok(Some((id, Ok(signed)))) => {
+                    unreadable.remove(&id);
+                    hooks.extend(signed.map(|signed| (id, signed)));
+                }
+                Ok(Some((id, Err(error)))) => {
                     tracing::error!(hook = id.get(), %error, "a hook could not be read");
-                    unreadable.insert(id);
+                }
+                Err(_) => {
+                    let hooks = unreadable.len();
+                    tracing::error!(hooks, "hooks of a batch could not be read in time");
+                    break;
                 }
             }
         }
@@ -215,7 +227,7 @@ impl<'a> Batch<'a> {
     async fn states_of(self, due: &[Received]) -> HashMap<HookId, StoredState> {
         let ids: Vec<HookId> = ids(due).into_iter().collect();
         let reading = self.deliver.stores.states.get_many(&ids).boxed();
-        match tokio::time::timeout(READING_STATES, reading).await {
+        match timeout(READING_STATES, reading).await {
             Ok(Ok(states)) => return states,
             Ok(Err(error)) => {
                 tracing::error!(%error, "the states of a batch's hooks could not be read");

@@ -69,7 +69,7 @@ impl Bus {
             submissions.push(read(body));
         }
         let ingest = self.ingest.clone();
-        let published = ingest.publish_to_the_end(Publisher::Bus, submissions, metrics.clone());
+        let published = ingest.publish_to_the_end(Publisher::Allowed, submissions, metrics.clone());
         let Outcome { answers, failure } = published.await;
         if let Some(error) = failure {
             tracing::error!(%error, "events of the bus could not be published");

@@ -38,7 +38,7 @@ use utoipa::{ToSchema, openapi::OpenApi};
 use crate::{
     description::{ChangeDraft, ChangeErrors, EventDraft, EventErrors},
     incoming::{ChangeFields, EventFields, Submission, Submitted},
-    look_up::Publisher,
+    look_up::{BYTES_AHEAD, Publisher},
     publish::{Answer, Outcome},
 };
 
@@ -73,27 +73,33 @@ impl Ingest {
         submissions: Vec<Result<Submission, ApiError>>,
         metrics: Metrics,
     ) -> Outcome {
-        let publishing = async move { self.publish(&publisher, submissions, &metrics).await };
+        let publishing = async move { self.publish(publisher, submissions, &metrics).await };
         // What is logged there is of this request, too.
         tokio::spawn(publishing.in_current_span())
             .await
             .unwrap_or_else(|error| resume_unwind(error.into_panic()))
     }
 
-    /// Publishes what a request's body has: one item, or a list of them.
+    /// Publishes what a request's body has: one item, or a list of them. Who may not publish is told that, and
+    /// not what is wrong with the body.
     async fn submit<T: Submitted, V>(
         self,
-        publisher: Publisher,
+        mut publisher: Publisher,
         ids: &IdSpace,
-        body: &Body,
+        body: Result<Body, ApiError>,
         metrics: Metrics,
         view: fn(Accepted) -> Option<V>,
     ) -> Result<Published<V>, ApiError> {
-        let submissions = match submissions::<T>(body, ids) {
+        if body
+            .as_ref()
+            .is_ok_and(|body| body.bytes.len() > BYTES_AHEAD)
+        {
+            publisher = self.authorize(publisher).await?;
+        }
+        let submissions = match body.and_then(|body| submissions::<T>(&body, ids)) {
             Ok(submissions) => submissions,
-            // Who may not publish is told that, and not what is wrong with the body.
             Err(error) => {
-                self.authorize(&publisher).await?;
+                self.authorize(publisher).await?;
                 return Err(error);
             }
         };
@@ -238,7 +244,7 @@ async fn event(
     State(ingest): State<Ingest>,
     TokenOwner(username): TokenOwner,
     metrics: Metrics,
-    body: Body,
+    body: Result<Body, ApiError>,
 ) -> Result<Published<EventView>, ApiError> {
     let ids = IdSpace::events_of(&username);
     let view = |Accepted { id, events }: Accepted| {
@@ -246,7 +252,7 @@ async fn event(
         event.map(|event| EventView { id, event })
     };
     let publisher = Publisher::User(username);
-    let published = ingest.submit::<EventFields, _>(publisher, &ids, &body, metrics, view);
+    let published = ingest.submit::<EventFields, _>(publisher, &ids, body, metrics, view);
     published.await
 }
 
@@ -274,10 +280,10 @@ async fn change(
     State(ingest): State<Ingest>,
     TokenOwner(username): TokenOwner,
     metrics: Metrics,
-    body: Body,
+    body: Result<Body, ApiError>,
 ) -> Result<Published<Accepted>, ApiError> {
     let ids = IdSpace::changes_of(&username);
     let publisher = Publisher::User(username);
-    let published = ingest.submit::<ChangeFields, _>(publisher, &ids, &body, metrics, Some);
+    let published = ingest.submit::<ChangeFields, _>(publisher, &ids, body, metrics, Some);
     published.await
 }

@@ -1,7 +1,7 @@
 //! What publishing has to know: whether the caller may publish, the academies, and who hears the events.
 //!
-//! It is looked up at once, so that a publisher waits once. What it costs when the caller may not publish is
-//! bounded: of many events the caller is looked up first.
+//! It is looked up at once, so that a publisher waits once. A caller who may not publish is told so as soon as
+//! that is known, whatever becomes of the rest; what it costs by then is bounded.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use shared::{auth, http::ApiError, model::AcademyRef, store::Found};
 
 use crate::{
     Ingest,
-    incoming::Submission,
+    incoming::{MAX_PAYLOAD_BYTES, Submission},
     matching::{HookCache, Occasion},
 };
 
@@ -18,11 +18,14 @@ use crate::{
 /// the caller may publish.
 const LOOK_UPS_AHEAD: usize = 4;
 
+/// The longest body, in bytes, that is read before that is known: what an event with a payload may have.
+pub(crate) const BYTES_AHEAD: usize = 2 * MAX_PAYLOAD_BYTES;
+
 /// Who publishes.
 #[derive(Debug)]
 pub(crate) enum Publisher {
-    /// Whoever may put events on the bus: that is decided there.
-    Bus,
+    /// Somebody who may: that was decided elsewhere, or before.
+    Allowed,
     /// The user of this name, if it may.
     User(String),
 }
@@ -30,8 +33,20 @@ pub(crate) enum Publisher {
 impl Publisher {
     fn username(&self) -> Option<&str> {
         match self {
-            Self::Bus => None,
+            Self::Allowed => None,
             Self::User(username) => Some(username),
+        }
+    }
+
+    /// Whether it may publish, by what was found of it.
+    fn check(&self, found: &Found) -> Result<(), ApiError> {
+        let Some(username) = self.username() else {
+            return Ok(());
+        };
+        if auth::active(found.user(username).cloned())?.may_publish() {
+            Ok(())
+        } else {
+            Err(ApiError::PermissionDenied("publish events"))
         }
     }
 }
@@ -41,7 +56,7 @@ impl Ingest {
     /// those are named by their slugs, the hooks that hear them.
     pub(crate) async fn look_up(
         &self,
-        publisher: &Publisher,
+        mut publisher: Publisher,
         submissions: &[(usize, Submission)],
     ) -> Result<(Found, HookCache), ApiError> {
         let events = submissions.iter().flat_map(|(_, sent)| &sent.events);
@@ -59,38 +74,29 @@ impl Ingest {
                 Some((incoming.event.name, slug))
             })
             .collect();
-        let mut unknown = publisher.username();
         if academies.len().max(occasions.len()) > LOOK_UPS_AHEAD {
-            self.authorize(publisher).await?;
-            unknown = None;
+            publisher = self.authorize(publisher).await?;
         }
+        let who_and_where = async {
+            let user = publisher.username();
+            let found = self.stores.identities.find(user.as_slice(), &academies);
+            let found = found.await?;
+            publisher.check(&found)?;
+            Ok(found)
+        };
         let mut hooks = HookCache::default();
-        let users = unknown.as_slice();
-        let found = self.stores.identities.find(users, &academies);
-        let (found, ()) = try_join(found, hooks.read(&self.stores, &occasions)).await?;
-        if let Some(username) = unknown {
-            check(username, &found)?;
-        }
+        // An error of theirs, too, is told to those only who may publish.
+        let who_hears = async { Ok::<_, ApiError>(hooks.read(&self.stores, &occasions).await) };
+        let (found, heard) = try_join(who_and_where, who_hears).await?;
+        heard?;
         Ok((found, hooks))
     }
 
-    /// Whether the publisher may publish, as of now.
-    pub(crate) async fn authorize(&self, publisher: &Publisher) -> Result<(), ApiError> {
-        let Some(username) = publisher.username() else {
-            return Ok(());
-        };
-        check(
-            username,
-            &self.stores.identities.find(&[username], &[]).await?,
-        )
-    }
-}
-
-/// Whether the user of this name may publish, by what was found of it.
-fn check(username: &str, found: &Found) -> Result<(), ApiError> {
-    if auth::active(found.user(username).cloned())?.may_publish() {
-        Ok(())
-    } else {
-        Err(ApiError::PermissionDenied("publish events"))
+    /// The same publisher, who may publish as of now.
+    pub(crate) async fn authorize(&self, publisher: Publisher) -> Result<Publisher, ApiError> {
+        let user = publisher.username();
+        let found = self.stores.identities.find(user.as_slice(), &[]).await?;
+        publisher.check(&found)?;
+        Ok(Publisher::Allowed)
     }
 }

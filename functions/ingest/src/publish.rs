@@ -122,7 +122,7 @@ impl Ingest {
     /// Publishes submissions.
     pub(crate) async fn publish(
         &self,
-        publisher: &Publisher,
+        publisher: Publisher,
         submissions: Vec<Result<Submission, ApiError>>,
         metrics: &Metrics,
     ) -> Outcome {
@@ -135,7 +135,7 @@ impl Ingest {
     async fn publish_into(
         &self,
         answers: &mut [Option<Answer>],
-        publisher: &Publisher,
+        publisher: Publisher,
         submissions: Vec<Result<Submission, ApiError>>,
         metrics: &Metrics,
     ) -> Result<(), ApiError> {

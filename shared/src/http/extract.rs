@@ -1,12 +1,13 @@
 //! What handlers take out of a request.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use axum::{
     body::Bytes,
     extract::{FromRef, FromRequest, FromRequestParts, Path, Request, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
 };
+use tokio::time::timeout;
 use utoipa::{
     IntoParams, PartialSchema,
     openapi::{
@@ -135,6 +136,9 @@ impl<S: Send + Sync> FromRequestParts<S> for HookPath {
     }
 }
 
+/// How long a body may take to come. In a function it is there from the beginning.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+
 /// A request's headers and whole body.
 #[derive(Clone, Debug)]
 pub struct Body {
@@ -149,9 +153,9 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let headers = request.headers().clone();
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|error| rejection(&error))?;
+        let reading = timeout(BODY_PATIENCE, Bytes::from_request(request, state));
+        let read = reading.await.map_err(|_| ApiError::BodyInterrupted)?;
+        let bytes = read.map_err(|error| rejection(&error))?;
         Ok(Self { headers, bytes })
     }
 }
@@ -166,6 +170,10 @@ fn rejection(error: &BytesRejection) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::{StreamExt, stream};
+
     use super::*;
 
     #[test]
@@ -185,6 +193,14 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_waited_for_forever() {
+        let begun = stream::once(async { Ok::<_, Infallible>("{") });
+        let body = axum::body::Body::from_stream(begun.chain(stream::pending()));
+        let read = Body::from_request(Request::new(body), &()).await;
+        assert!(matches!(read, Err(ApiError::BodyInterrupted)));
     }
 
     #[test]

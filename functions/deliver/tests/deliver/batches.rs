@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_smithy_http_client::Builder;
 use reqwest::dns::{Name, Resolve, Resolving};
+use serde_json::json;
 use shared::{
     clock,
     deliver::{client::DeliveryClient, guard::AddressGuard},
@@ -13,6 +14,7 @@ use shared::{
 };
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use super::{
     bench::{Bench, encoded, in_time, job},
@@ -213,6 +215,51 @@ async fn of_a_gathered_batch_with_one_that_hangs_all_others_are_deleted_before_i
     assert_eq!(bench.stats(&hangs).await.total_calls, 1);
     // What is done with has been deleted ten at a time, as SQS takes it.
     assert!(bench.spy.requests("DeleteMessageBatch").len() >= 5);
+}
+
+#[tokio::test]
+async fn a_hook_that_cannot_be_found_in_time_keeps_no_other_waiting() {
+    let server = answering(204).await;
+    let mut bench = Bench::new(&[*server.address()], "1s").await;
+    let (there, gone) = (
+        bench.hook(&server.uri()).await,
+        bench.hook(&server.uri()).await,
+    );
+    // The table has one of the two where its job says, and is silent when it is asked about the other.
+    let table = MockServer::start().await;
+    let operation =
+        |name: &str| matchers::header("x-amz-target", format!("DynamoDB_20120810.{name}"));
+    let known = bench.row(&there).await;
+    let found = json!({"Responses": {"test-hooks": [known]}, "UnprocessedKeys": {}});
+    let reads = Mock::given(operation("BatchGetItem"));
+    let reads = reads.respond_with(ResponseTemplate::new(200).set_body_json(found));
+    let looks = Mock::given(operation("GetItem"));
+    let looks = looks.respond_with(ResponseTemplate::new(200).set_delay(Duration::from_hours(1)));
+    reads.mount(&table).await;
+    looks.mount(&table).await;
+    let tables = bench.aws.dynamodb().config().to_builder();
+    let tables = tables
+        .http_client(Builder::new().build_http())
+        .endpoint_url(table.uri());
+    let tables = aws_sdk_dynamodb::Client::from_conf(tables.build());
+    bench.deliver.stores.hooks = Stores::new(&tables, &TableNames::of_stack("test")).hooks;
+
+    let meanwhile = async {
+        while requests(&table).await.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        // All that is waited for now is the end of the time for reading.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(10)).await;
+        tokio::time::resume();
+    };
+    let (failed, ()) = tokio::join!(bench.work([job(&there), job(&gone)]), meanwhile);
+    assert!(failed.is_empty());
+    assert_eq!(bench.stats(&there).await.total_calls, 1);
+    // The other one comes again.
+    assert_eq!(bench.stats(&gone).await.total_calls, 0);
+    assert_eq!(bench.count(&bench.deliveries).await, 1);
+    assert_eq!(requests(&server).await.len(), 1);
 }
 
 #[tokio::test]

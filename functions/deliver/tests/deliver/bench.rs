@@ -7,7 +7,7 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName
 use deliver::Deliver;
 use emulator::{LocalAws, Storage};
 use jiff::Timestamp;
-use serde_json::value::RawValue;
+use serde_json::{Value, json, value::RawValue};
 use shared::{
     clock,
     deadline::Deadline,
@@ -28,6 +28,10 @@ pub(crate) const EVENT: &str = "assignment.assignment_created";
 
 /// A payload that shows whether anything has read and written it again on its way.
 pub(crate) const PAYLOAD: &str = "{\"price\": 299.00,  \"big\":12345678901234567890123,\"a\":1,\"a\":2,\n\"e\":1E2,\"s\":\"\\u00e9é\"}";
+
+/// What a signed request has.
+const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=a/20250120/us-east-1/dynamodb/aws4_request, \
+                      SignedHeaders=host, Signature=0";
 
 /// The function and all that it touches.
 pub(crate) struct Bench {
@@ -98,6 +102,27 @@ impl Bench {
         let mut new = hook.clone();
         change(&mut new);
         assert!(self.stores.hooks.replace(hook, &new).await.unwrap());
+    }
+
+    /// The hook's row, as the table's own protocol has it.
+    pub(crate) async fn row(&self, hook: &Hook) -> Value {
+        let event = &hook.subscription.event;
+        let key = json!({
+            "academy": {"S": hook.scope.as_str()},
+            "event_hook": {"S": format!("{event}#{:016}", hook.id.get())},
+        });
+        let request = reqwest::Client::new().post(self.aws.dynamodb_url());
+        let request = request
+            .header("x-amz-target", "DynamoDB_20120810.GetItem")
+            .header("content-type", "application/x-amz-json-1.0")
+            // It asks for a signature, and does not check it.
+            .header("x-amz-date", "20250120T153000Z")
+            .header("authorization", SIGNED);
+        let body = json!({"TableName": "test-hooks", "Key": key});
+        let answer = request.body(body.to_string()).send().await.unwrap();
+        let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        assert!(answer["Item"].is_object(), "{answer}");
+        answer["Item"].clone()
     }
 
     /// What the hook's deliveries have left behind.

@@ -137,10 +137,29 @@ async fn only_publishers_and_superadmins_publish() {
         function.api.get("event").await.expect(405)["slug"],
         "method-not-allowed"
     );
-    // What is no JSON is read by nobody who may not publish.
-    let broken = async |api: &Api| api.call(Method::POST, "event", "{bad".to_owned()).await;
-    broken(&function.api.of(DOWNTOWN)).await.expect(403);
-    broken(&function.api).await.expect(400);
+}
+
+#[tokio::test]
+async fn who_may_not_publish_is_not_told_what_is_wrong_with_a_body() {
+    let function = Function::start().await;
+    let too_long = "x".repeat(4 * 1024 * 1024 + 1);
+    for body in ["{bad", "", "[{}]", "7", &too_long] {
+        let post = async |api: Api| api.call(Method::POST, "event", body.to_owned()).await;
+        let refused = post(function.api.of(DOWNTOWN)).await.expect(403);
+        assert_eq!(refused["slug"], "permission-denied");
+        post(function.api.with("Token nobody")).await.expect(401);
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_publish_is_told_so_when_hooks_cannot_be_read() {
+    let function = Function::start().await;
+    let hooks = function.world.aws.dynamodb().delete_table();
+    hooks.table_name("test-hooks").send().await.unwrap();
+    let event = event(ADDED, DOWNTOWN);
+    function.publish(&event).await.expect(503);
+    let refused = function.api.of(DOWNTOWN).post("event", &event).await;
+    assert_eq!(refused.expect(403)["slug"], "permission-denied");
 }
 
 #[tokio::test]
@@ -156,8 +175,10 @@ async fn an_inactive_user_publishes_nothing_whatever_it_sends() {
         let refused = function.publish(&body).await.expect(401);
         assert_eq!(refused["slug"], "inactive-user", "{body}");
     }
-    let broken = function.api.call(Method::POST, "event", "{bad".to_owned());
-    assert_eq!(broken.await.expect(401)["slug"], "inactive-user");
+    for body in ["{bad".to_owned(), "x".repeat(4 * 1024 * 1024 + 1)] {
+        let broken = function.api.call(Method::POST, "event", body).await;
+        assert_eq!(broken.expect(401)["slug"], "inactive-user");
+    }
     assert!(function.jobs().await.is_empty());
 }
 
