@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    path::Path,
 };
 
 use serde_json::Value;
@@ -35,10 +36,16 @@ const OF_AWS: [(&str, &[&str]); 2] = [
 
 /// The text of a function's own code.
 fn sources(function: &str) -> String {
-    let folder = root().join(format!("functions/{function}/src"));
-    let files = fs::read_dir(folder).unwrap();
-    files
-        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+    text_below(&root().join(format!("functions/{function}/src")))
+}
+
+fn text_below(path: &Path) -> String {
+    if path.is_file() {
+        return fs::read_to_string(path).unwrap();
+    }
+    let entries = fs::read_dir(path).unwrap();
+    entries
+        .map(|entry| text_below(&entry.unwrap().path()))
         .collect()
 }
 

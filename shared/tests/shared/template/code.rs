@@ -162,7 +162,7 @@ fn a_worker_outlives_its_slowest_batch() {
     // In the end a sample is kept, which is cut off, and the state is written, once more if it is late,
     // then the circuit or, if the hook is gone, the removal of the sample. The messages that follow go
     // out meanwhile.
-    let sampling = read("functions/deliver/src/round.rs");
+    let sampling = read("functions/deliver/src/round/record.rs");
     assert!(sampling.contains("const SAMPLING: Duration = Duration::from_secs(3);"));
     let after = Duration::from_secs(3) + 3 * OPERATION_TIMEOUT;
     let begun = Instant::now();
