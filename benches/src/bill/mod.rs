@@ -239,22 +239,25 @@ pub(crate) async fn requests() -> Result<Vec<(&'static str, Charged)>> {
     ] {
         cases.push((name, ingest(hooks, publishing, REQUESTS).await?.charged));
     }
-    for (name, hooks, failing) in [
-        ("a delivery of ten for ten hooks", BATCH, 0),
-        ("a delivery of ten for one hook", 1, 0),
+    for (name, messages, hooks, failing) in [
+        ("a delivery of ten for ten hooks", BATCH, BATCH, 0),
+        ("a delivery of ten for one hook", BATCH, 1, 0),
+        ("a delivery of fifty for fifty hooks", GATHERED, GATHERED, 0),
+        ("a delivery of fifty for one hook", GATHERED, 1, 0),
         (
             "an attempt of ten for ten hooks, one of which fails",
+            BATCH,
             BATCH,
             10,
         ),
     ] {
         let batches = Batches {
-            messages: BATCH,
+            messages,
             hooks,
             failing,
         };
         // Of a hundred attempts in a row as many fail as are said to.
-        let count = 100 / BATCH;
+        let count = 100 / messages;
         cases.push((name, deliver(batches, count).await?.charged));
     }
     Ok(cases)
