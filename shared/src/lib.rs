@@ -3,7 +3,7 @@
 //! The layers, each importing only those to its left:
 //! `model ← catalog ← {store, queue, deliver} ← {auth, http, redeliver}`, then the functions. The three in the
 //! braces never import each other. [`mask`], like the catalogue, imports `members` alone, which imports
-//! nothing of ours; `tls` has what [`aws`] and [`deliver`] open connections with; [`metrics`] imports the
+//! nothing of ours; [`tls`] has what [`aws`] and [`deliver`] open connections with; [`metrics`] imports the
 //! model alone, and of these modules only `http` imports it.
 //! [`config`] is the only reader of the environment and [`clock`] the only reader of the time; everything
 //! else has both passed in, and whoever works off a queue the [`deadline`] of its invocation. Lambda's

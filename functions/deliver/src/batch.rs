@@ -165,8 +165,8 @@ impl<'a> Batch<'a> {
     /// their states. Those can be missed: all that they can do here is to save calls.
     async fn find(self, due: &[Received]) -> Found {
         // Boxed: the futures within the SDK's are as deep as the compiler goes.
-        let (read, states) = join(self.hooks_of(due).boxed(), self.states_of(due)).await;
-        let (hooks, unreadable) = read;
+        let read = join(self.hooks_of(due).boxed(), self.states_of(due));
+        let ((hooks, unreadable), states) = read.await;
         Found {
             hooks,
             unreadable,

@@ -10,7 +10,6 @@ use shared::{
     deliver::{client::DeliveryClient, guard::AddressGuard},
     model::{DeadLetter, DeliveryJob, QueueMessage},
     queue::Queue,
-    store::{Stores, TableNames},
 };
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
@@ -237,12 +236,7 @@ async fn a_hook_that_cannot_be_found_in_time_keeps_no_other_waiting() {
     let looks = looks.respond_with(ResponseTemplate::new(200).set_delay(Duration::from_hours(1)));
     reads.mount(&table).await;
     looks.mount(&table).await;
-    let tables = bench.aws.dynamodb().config().to_builder();
-    let tables = tables
-        .http_client(Builder::new().build_http())
-        .endpoint_url(table.uri());
-    let tables = aws_sdk_dynamodb::Client::from_conf(tables.build());
-    bench.deliver.stores.hooks = Stores::new(&tables, &TableNames::of_stack("test")).hooks;
+    bench.deliver.stores.hooks = bench.stores_at(&table.uri()).hooks;
 
     let meanwhile = async {
         while requests(&table).await.len() < 2 {
@@ -309,13 +303,7 @@ async fn what_has_arrived_is_done_with_when_its_hooks_state_cannot_be_written() 
     let (silent_table, table_addr) = listener().await;
     let mut bench = Bench::new(&[addr], "1s").await;
     let hook = bench.hook(&url(addr)).await;
-    let tables = bench.aws.dynamodb().config().to_builder();
-    let tables = tables
-        .http_client(Builder::new().build_http())
-        .endpoint_url(format!("http://{table_addr}"))
-        .build();
-    let silent = aws_sdk_dynamodb::Client::from_conf(tables);
-    bench.deliver.stores.states = Stores::new(&silent, &TableNames::of_stack("test")).states;
+    bench.deliver.stores.states = bench.stores_at(&format!("http://{table_addr}")).states;
     let meanwhile = async {
         // The state is read in vain, and then written.
         let (reading, _) = silent_table.accept().await.unwrap();

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+use aws_smithy_http_client::Builder;
 use deliver::Deliver;
 use emulator::{LocalAws, Storage};
 use jiff::Timestamp;
@@ -151,6 +152,15 @@ impl Bench {
             ("RetrySchedule", schedule),
         ];
         Environment::of("Deliver", &self.aws, &refers)
+    }
+
+    /// The tables, at another URL than where they are.
+    pub(crate) fn stores_at(&self, url: &str) -> Stores {
+        let config = self.aws.dynamodb().config().to_builder();
+        // The transport within this process asks for no URL.
+        let config = config.http_client(Builder::new().build_http());
+        let client = aws_sdk_dynamodb::Client::from_conf(config.endpoint_url(url).build());
+        Stores::new(&client, &TableNames::of_stack("test"))
     }
 
     /// A queue that has gone.

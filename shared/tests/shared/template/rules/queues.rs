@@ -32,7 +32,9 @@ pub(super) fn visibility(template: &Template, complaints: &mut Complaints) {
         let long_enough = hidden
             .zip(needed)
             .is_some_and(|(hidden, needed)| hidden >= needed);
-        let which = format!("{}, {}, {BATCH_WINDOW}", worker.function, worker.queue);
+        let window = worker.mapping["MaximumBatchingWindowInSeconds"].as_str();
+        let window = window.unwrap_or("no window");
+        let which = format!("{}, {}, {window}", worker.function, worker.queue);
         let complaint = "a message is handed out while its worker may still be at it";
         complaints.unless(long_enough, &which, complaint);
     }
