@@ -143,7 +143,7 @@ def deploy(emulator, bootstraps, parameters):
     )
     for binary in FUNCTIONS.values():
         s3.put_object(Bucket=BUCKET, Key=f"{binary}.zip", Body=zipped(bootstraps / binary / "bootstrap"))
-    expanded = expand(yaml_parse(TEMPLATE.read_text(encoding="utf-8")))
+    expanded = expand(yaml_parse(TEMPLATE.read_text(encoding="utf-8")), parameters)
     template = for_the_emulator(expanded)
     # As `sam deploy` does it: in the request itself a template may have 51,200 bytes.
     s3.put_object(Bucket=BUCKET, Key="template.json", Body=json.dumps(template).encode())

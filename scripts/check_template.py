@@ -32,26 +32,32 @@ def run(command):
         sys.exit(1)
 
 
-def expand(template):
-    """The template as CloudFormation gets it from SAM's transform."""
+def expand(template, parameters):
+    """The template as CloudFormation gets it from SAM's transform, which reads some of the parameters."""
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             # The translator takes uploaded code only, as `sam deploy` leaves it.
             resource["Properties"]["CodeUri"] = "s3://bucket/function.zip"
     # The last argument would ask IAM for its managed policies by name; we attach them by ARN.
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION))
-    return translator.translate(template, parameter_values={})
+    return translator.translate(template, parameter_values=parameters)
+
+
+def check(name, parameters):
+    """Checks what CloudFormation gets if it is given these parameters."""
+    expanded = expand(yaml_parse(TEMPLATE.read_text(encoding="utf-8")), parameters)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / f"{name}.json"
+        path.write_text(json.dumps(expanded, indent=2), encoding="utf-8")
+        run(["cfn-lint", "--regions", REGION, "--template", str(path)])
+        run(["checkov", "--config-file", str(CHECKOV), "--file", str(path)])
+    print(f"{TEMPLATE.name}, {name}: {len(expanded['Resources'])} resources, nothing to complain about")
 
 
 def main():
     run(["sam", "validate", "--template-file", str(TEMPLATE)])
-    expanded = expand(yaml_parse(TEMPLATE.read_text(encoding="utf-8")))
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "expanded.json"
-        path.write_text(json.dumps(expanded, indent=2), encoding="utf-8")
-        run(["cfn-lint", "--regions", REGION, "--template", str(path)])
-        run(["checkov", "--config-file", str(CHECKOV), "--file", str(path)])
-    print(f"{TEMPLATE.name}: {len(expanded['Resources'])} resources, nothing to complain about")
+    check("at-once", {})
+    check("gradual", {"GradualDeployment": "Canary10Percent5Minutes"})
 
 
 if __name__ == "__main__":
