@@ -37,12 +37,19 @@ def for_the_emulator(expanded):
        it. They get the default as the number that it is.
     6. Alarms over an expression of several metrics, which is all of them, are left out: the emulator refuses
        them.
+    7. TLS. The emulator is spoken to without, and obeys the statements that refuse that: they are left out.
     """
     template = copy.deepcopy(expanded)
     resources = template["Resources"]
     for name, alarm in list(resources.items()):
         if alarm["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in alarm["Properties"]:
             del resources[name]
+    for name, policy in list(resources.items()):
+        if policy["Type"] == "AWS::SQS::QueuePolicy":
+            document = policy["Properties"]["PolicyDocument"]
+            document["Statement"] = [one for one in document["Statement"] if not refuses_plain_http(one)]
+            if not document["Statement"]:
+                del resources[name]
     for name, api in list(resources.items()):
         if api["Type"] == "AWS::ApiGatewayV2::Api":
             resources |= routes(name, api["Properties"].pop("Body")["paths"])
@@ -64,6 +71,11 @@ def for_the_emulator(expanded):
             if isinstance(limit, dict):
                 properties["ScalingConfig"]["MaximumConcurrency"] = template["Parameters"][limit["Ref"]]["Default"]
     return template
+
+
+def refuses_plain_http(statement):
+    """Whether this is the statement that refuses requests without TLS."""
+    return "aws:SecureTransport" in statement["Condition"].get("Bool", {})
 
 
 def listed(value):

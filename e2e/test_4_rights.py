@@ -52,9 +52,12 @@ def polled(stack, function):
 
 
 def ends(stack, mapping):
-    """The function that an event source mapping calls, and the queue that it polls."""
-    properties = stack.template["Resources"][mapping]["Properties"]
-    return properties["FunctionName"]["Ref"], named(stack, properties["EventSourceArn"]["Fn::GetAtt"][0])
+    """The function that an event source mapping calls by its alias, and the queue that it polls."""
+    resources = stack.template["Resources"]
+    properties = resources[mapping]["Properties"]
+    alias = resources[properties["FunctionName"]["Ref"]]["Properties"]
+    assert alias["Name"] == "live"
+    return alias["FunctionName"]["Ref"], named(stack, properties["EventSourceArn"]["Fn::GetAtt"][0])
 
 
 def test_nobody_else_has_called(recorder):

@@ -19,6 +19,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::chain::traced;
+
 /// How long one poll waits for a message, in seconds.
 const POLL_S: i32 = 20;
 
@@ -97,8 +99,9 @@ impl EventSource {
             .iter()
             .map(|message| self.record(message))
             .collect();
+        let invocation = traced(&event, handler(event.clone()));
         // A task of its own, so that a panic ends in an error here.
-        let response = match tokio::spawn(handler(event)).await {
+        let response = match tokio::spawn(invocation).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 tracing::error!(%error, "an invocation failed");

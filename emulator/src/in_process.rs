@@ -25,7 +25,7 @@ use dynoxide::{Database, DynoxideError};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::task::yield_now;
 
-use crate::sqs::Server;
+use crate::{chain, sqs::Server};
 
 /// What a service answers, unless its answer cannot be read.
 type Answer = Result<Response<SdkBody>, ConnectorError>;
@@ -40,7 +40,7 @@ pub(crate) fn tables(database: Database) -> SharedHttpClient {
 
 /// The transport to these queues.
 pub(crate) fn queues(server: Server) -> SharedHttpClient {
-    transport(move |request| of_queues(server.clone(), request))
+    transport(move |request| of_queues(server.clone(), request, chain::current()))
 }
 
 /// The transport to a service.
@@ -87,8 +87,9 @@ fn body(request: &HttpRequest) -> &[u8] {
     request.body().bytes().unwrap_or_default()
 }
 
-async fn of_queues(server: Server, request: HttpRequest) -> Answer {
-    let response = server.answer(operation(&request), body(&request)).await;
+async fn of_queues(server: Server, request: HttpRequest, trace: Option<String>) -> Answer {
+    let answering = server.answer(operation(&request), trace.as_deref(), body(&request));
+    let response = answering.await;
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX)
         .await

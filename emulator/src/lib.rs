@@ -4,6 +4,7 @@
 //! memory; [`EventSource`] hands a queue's messages to a handler as Lambda's event source mapping does. What
 //! is stored survives the process, however it ends: both keep SQLite files with a write-ahead log.
 
+mod chain;
 mod event_source;
 mod eventbridge;
 mod in_process;
@@ -25,6 +26,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use chain::chain_length;
 pub use event_source::EventSource;
 pub use eventbridge::EventRule;
 pub use sqs::GROUP_IN_FLIGHT;

@@ -147,13 +147,13 @@ impl Server {
         Ok(Done {})
     }
 
-    pub(super) fn send(&self, request: SendMessage) -> Result<Sent, SqsError> {
+    pub(super) fn send(&self, request: SendMessage, trace: Option<&str>) -> Result<Sent, SqsError> {
         let queue = self.queue_at(&request.queue_url)?;
-        self.send_one(&queue, request.message)
+        self.send_one(&queue, request.message, trace)
     }
 
-    fn send_one(&self, queue: &Queue, message: NewMessage) -> Result<Sent, SqsError> {
-        let (message, sent) = new_message(message, queue)?;
+    fn send_one(&self, queue: &Queue, message: NewMessage, trace: Option<&str>) -> Result<Sent, SqsError> {
+        let (message, sent) = new_message(message, trace, queue)?;
         self.inner.store.send(&queue.name, &[message], now())?;
         self.inner.changed.notify_waiters();
         Ok(sent)
@@ -161,13 +161,14 @@ impl Server {
 
     /// Puts a message into the queue of this name, as a service does that has it for a target.
     pub(crate) fn put(&self, queue: &str, body: String) -> Result<(), SqsError> {
-        self.send_one(&self.queue(queue)?, NewMessage::of(body))
+        self.send_one(&self.queue(queue)?, NewMessage::of(body), None)
             .map(drop)
     }
 
     pub(super) fn send_batch(
         &self,
         request: Batch<NewMessage>,
+        trace: Option<&str>,
     ) -> Result<BatchAnswer<Sent>, SqsError> {
         let queue = self.queue_at(&request.queue_url)?;
         check_batch(&request.entries)?;
@@ -181,7 +182,7 @@ impl Server {
         }
         let mut messages = Vec::with_capacity(request.entries.len());
         let answer = each(request.entries, |message| {
-            let (message, sent) = new_message(message, &queue)?;
+            let (message, sent) = new_message(message, trace, &queue)?;
             messages.push(message);
             Ok(sent)
         });

@@ -14,6 +14,7 @@ use super::{
     queue::{ACCOUNT, Queue},
     store::{Outgoing, StoredMessage},
 };
+use crate::chain::TRACE_ATTRIBUTE;
 
 /// The most bytes in a message, and in all messages of a batch together.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
@@ -92,6 +93,7 @@ pub(super) fn each<E, A>(
 
 pub(super) fn new_message(
     message: NewMessage,
+    trace: Option<&str>,
     queue: &Queue,
 ) -> Result<(Outgoing, Sent), SqsError> {
     let NewMessage {
@@ -149,6 +151,7 @@ pub(super) fn new_message(
             body,
             group: message_group_id.unwrap_or_default(),
             attributes,
+            trace: trace.unwrap_or_default().to_owned(),
             delay,
         },
         sent,
@@ -222,6 +225,7 @@ pub(super) fn show(message: StoredMessage, wanted: &Wanted) -> ReceivedMessage {
         ("MessageGroupId", message.group),
         ("SenderId", ACCOUNT.to_owned()),
         ("SentTimestamp", message.sent_at.to_string()),
+        (TRACE_ATTRIBUTE, message.trace),
     ];
     let is_wanted = |name: &str| {
         let mut names = wanted.system.iter();

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{SqsError, Store, messages::MAX_BYTES, store::Millis};
+use crate::chain::TRACE_HEADER;
 
 /// A batch of a MiB in JSON, where a character may take six.
 const BODY_LIMIT: usize = 8 * MAX_BYTES;
@@ -86,12 +87,13 @@ async fn serve(State(server): State<Server>, headers: HeaderMap, body: Bytes) ->
     let action = target
         .and_then(|target| target.strip_prefix("AmazonSQS."))
         .unwrap_or_default();
-    server.answer(action, &body).await
+    let trace = headers.get(TRACE_HEADER).and_then(|value| value.to_str().ok());
+    server.answer(action, trace, &body).await
 }
 
 impl Server {
-    /// Answers an action.
-    pub(crate) async fn answer(&self, action: &str, body: &[u8]) -> Response {
+    /// Answers an action. What is sent keeps the request's trace header.
+    pub(crate) async fn answer(&self, action: &str, trace: Option<&str>, body: &[u8]) -> Response {
         let answer = match action {
             "CreateQueue" => call(body, |request| self.create_queue(request)),
             "GetQueueUrl" => call(body, |request| self.queue_url(&request)),
@@ -99,8 +101,8 @@ impl Server {
             "SetQueueAttributes" => call(body, |request| self.set_attributes(request)),
             "GetQueueAttributes" => call(body, |request| self.attributes(&request)),
             "PurgeQueue" => call(body, |request| self.purge(&request)),
-            "SendMessage" => call(body, |request| self.send(request)),
-            "SendMessageBatch" => call(body, |request| self.send_batch(request)),
+            "SendMessage" => call(body, |request| self.send(request, trace)),
+            "SendMessageBatch" => call(body, |request| self.send_batch(request, trace)),
             "DeleteMessage" => call(body, |request| self.delete(&request)),
             "DeleteMessageBatch" => call(body, |request| self.delete_batch(request)),
             "ChangeMessageVisibility" => call(body, |request| self.change_visibility(&request)),

@@ -32,6 +32,8 @@ pub(super) struct Outgoing {
     /// The group it belongs to; empty for none.
     pub(super) group: String,
     pub(super) attributes: MessageAttributes,
+    /// The trace header that it was sent with; empty for none.
+    pub(super) trace: String,
     pub(super) delay: Millis,
 }
 
@@ -42,6 +44,7 @@ pub(super) struct StoredMessage {
     pub(super) body: String,
     pub(super) group: String,
     pub(super) attributes: MessageAttributes,
+    pub(super) trace: String,
     pub(super) sent_at: Millis,
     pub(super) receive_count: i64,
     pub(super) first_received_at: Millis,
@@ -95,7 +98,8 @@ const SCHEMA: &str = "
         first_received_at INTEGER,
         receipt TEXT,
         message_group TEXT NOT NULL DEFAULT '',
-        attributes TEXT NOT NULL DEFAULT '{}'
+        attributes TEXT NOT NULL DEFAULT '{}',
+        trace TEXT NOT NULL DEFAULT ''
     );
 ";
 
@@ -199,8 +203,8 @@ impl Store {
             transaction
                 .prepare_cached(
                     "INSERT INTO messages
-                         (queue, message_id, body, sent_at, visible_at, message_group, attributes)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                         (queue, message_id, body, sent_at, visible_at, message_group, attributes, trace)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 )?
                 .execute(params![
                     queue,
@@ -209,7 +213,8 @@ impl Store {
                     now,
                     now + message.delay,
                     message.group,
-                    serde_json::to_string(&message.attributes)?
+                    serde_json::to_string(&message.attributes)?,
+                    message.trace
                 ])?;
             groups::comes(&transaction, queue, &message.group, now + message.delay)?;
         }
@@ -322,7 +327,7 @@ impl Store {
 /// Makes the tables, or brings those of an older file up to date.
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
-    for (column, default) in [("message_group", "''"), ("attributes", "'{}'")] {
+    for (column, default) in [("message_group", "''"), ("attributes", "'{}'"), ("trace", "''")] {
         if !connection.column_exists(None, "messages", column)? {
             connection.execute_batch(&format!(
                 "ALTER TABLE messages ADD COLUMN {column} TEXT NOT NULL DEFAULT {default}"
@@ -366,7 +371,7 @@ fn take(
                              first_received_at = coalesce(first_received_at, ?4)
          WHERE id = ?1
          RETURNING message_id, receipt, body, message_group, sent_at, receive_count,
-                   first_received_at, attributes",
+                   first_received_at, attributes, trace",
     )?;
     let mut messages = Vec::with_capacity(ids.len());
     for id in ids {
@@ -383,6 +388,7 @@ fn take(
                     receive_count: row.get(5)?,
                     first_received_at: row.get(6)?,
                     attributes: MessageAttributes::new(),
+                    trace: row.get(8)?,
                 };
                 Ok((message, row.get::<_, String>(7)?))
             })?;

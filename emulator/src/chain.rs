@@ -1,0 +1,134 @@
+//! Chains of invocations: a function that sends messages to its own queue invokes itself.
+//!
+//! Lambda counts these chains, and stops one after about 16 invocations of a function unless the function's
+//! `RecursiveLoop` is `Allow`. It counts by the trace header: each invocation has one, the SDK sends it with every
+//! request, SQS keeps it with the message as `AWSTraceHeader`, and its `Lineage` says how often each function was
+//! invoked on the way to it
+//! ([Lambda's developer guide](https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html)).
+//!
+//! Here the header goes the same way and is counted, and nothing is stopped. A function is known by its queue.
+
+use std::{collections::BTreeMap, fmt};
+
+use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
+use uuid::Uuid;
+
+/// The header of a request that carries the trace.
+pub(crate) const TRACE_HEADER: &str = "x-amzn-trace-id";
+
+/// The system attribute of a message that keeps it.
+pub(crate) const TRACE_ATTRIBUTE: &str = "AWSTraceHeader";
+
+tokio::task_local! {
+    /// The trace of the invocation that this task is.
+    static CURRENT: Trace;
+}
+
+/// How many invocations of one function the longest chain has that ends with the one that gets this event: 1 if
+/// no message of it was sent by an invocation of the same function.
+#[must_use]
+pub fn chain_length(event: &SqsEvent) -> u32 {
+    let function = function(event);
+    Trace::of(event).invocations(function) + 1
+}
+
+/// The header of the invocation that makes the request; `None` outside of one.
+pub(crate) fn current() -> Option<String> {
+    CURRENT.try_with(Trace::to_string).ok()
+}
+
+/// Runs the handler of an event as an invocation of its function.
+pub(crate) fn traced<F: Future>(event: &SqsEvent, handler: F) -> impl Future<Output = F::Output> {
+    let mut trace = Trace::of(event);
+    let invocations = trace.invocations(function(event)) + 1;
+    trace
+        .lineage
+        .insert(function(event).to_owned(), invocations);
+    CURRENT.scope(trace, handler)
+}
+
+/// The function that an event is for: the name of the queue that it comes from.
+fn function(event: &SqsEvent) -> &str {
+    let arn = event
+        .records
+        .iter()
+        .find_map(|record| record.event_source_arn.as_deref());
+    arn.and_then(|arn| arn.rsplit(':').next())
+        .unwrap_or_default()
+}
+
+/// A trace header.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Trace {
+    root: Option<String>,
+    /// How often each function was invoked.
+    lineage: BTreeMap<String, u32>,
+}
+
+impl Trace {
+    /// That of a batch: the first one's root, and of each function the longest chain.
+    fn of(event: &SqsEvent) -> Self {
+        event
+            .records
+            .iter()
+            .map(Self::of_message)
+            .fold(Self::default(), Self::or_longer)
+    }
+
+    fn of_message(message: &SqsMessage) -> Self {
+        let header = message.attributes.get(TRACE_ATTRIBUTE).map(String::as_str);
+        let mut trace = Self::default();
+        for (name, value) in header
+            .unwrap_or_default()
+            .split(';')
+            .filter_map(|part| part.split_once('='))
+        {
+            match name {
+                "Root" => trace.root = Some(value.to_owned()),
+                "Lineage" => trace.lineage = lineage(value),
+                // Whether it is sampled, and by whom it was sent, counts nothing.
+                _ => {}
+            }
+        }
+        trace
+    }
+
+    fn or_longer(mut self, other: Self) -> Self {
+        self.root = self.root.or(other.root);
+        for (function, invocations) in other.lineage {
+            let longest = self.lineage.entry(function).or_default();
+            *longest = invocations.max(*longest);
+        }
+        self
+    }
+
+    fn invocations(&self, function: &str) -> u32 {
+        self.lineage.get(function).copied().unwrap_or_default()
+    }
+}
+
+fn lineage(value: &str) -> BTreeMap<String, u32> {
+    let functions = value.split('|').filter_map(|part| part.split_once(':'));
+    functions
+        .filter_map(|(function, invocations)| {
+            Some((function.to_owned(), invocations.parse().ok()?))
+        })
+        .collect()
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.root {
+            Some(root) => write!(f, "Root={root}")?,
+            None => {
+                let id = Uuid::now_v7().simple().to_string();
+                write!(f, "Root=1-{}-{}", &id[..8], &id[8..])?;
+            }
+        }
+        for (position, (function, invocations)) in self.lineage.iter().enumerate() {
+            let before = if position == 0 { ";Lineage=" } else { "|" };
+            write!(f, "{before}{function}:{invocations}")?;
+        }
+        Ok(())
+    }
+}
