@@ -40,8 +40,11 @@ const DELIVER_TIMEOUT_S: u64 = 90;
 /// The same for dead letters.
 const ERRORS_TIMEOUT_S: u64 = 30;
 
+/// As the template has it: for how long a queue keeps a message.
+const RETENTION_S: u32 = 1_209_600;
+
 /// As the template has it: how often a job is handed out before it is a dead letter.
-const MAX_RECEIVES: u32 = 5;
+const MAX_RECEIVES: u32 = 25;
 
 /// As the template has it: how often an event of the bus is handed out before it is dead. With the time
 /// in between it outlasts an outage of an hour.
@@ -304,8 +307,13 @@ async fn create_queue(
         .queue_url
         .with_context(failed)?;
     // Apart from its making: an older release may have made it with other attributes.
-    let mut attributes =
-        HashMap::from([(QueueAttributeName::VisibilityTimeout, hidden_s.to_string())]);
+    let mut attributes = HashMap::from([
+        (QueueAttributeName::VisibilityTimeout, hidden_s.to_string()),
+        (
+            QueueAttributeName::MessageRetentionPeriod,
+            RETENTION_S.to_string(),
+        ),
+    ]);
     if let Some((dead_letters_url, receives)) = redrive {
         let arn = queue_arn(aws, dead_letters_url).await?;
         let policy = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":{receives}}}"#);

@@ -11,6 +11,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
+use tokio::task::futures::TaskLocalFuture;
 use uuid::Uuid;
 
 /// The header of a request that carries the trace.
@@ -37,14 +38,18 @@ pub(crate) fn current() -> Option<String> {
     CURRENT.try_with(Trace::to_string).ok()
 }
 
-/// Runs the handler of an event as an invocation of its function.
-pub(crate) fn traced<F: Future>(event: &SqsEvent, handler: F) -> impl Future<Output = F::Output> {
-    let mut trace = Trace::of(event);
-    let invocations = trace.invocations(function(event)) + 1;
+/// Has an event handled, as an invocation of its function.
+pub(crate) fn traced<F, Fut>(event: SqsEvent, handler: F) -> TaskLocalFuture<Trace, Fut>
+where
+    F: FnOnce(SqsEvent) -> Fut,
+    Fut: Future,
+{
+    let mut trace = Trace::of(&event);
+    let invocations = chain_length(&event);
     trace
         .lineage
-        .insert(function(event).to_owned(), invocations);
-    CURRENT.scope(trace, handler)
+        .insert(function(&event).to_owned(), invocations);
+    CURRENT.scope(trace, handler(event))
 }
 
 /// The function that an event is for: the name of the queue that it comes from.
@@ -59,7 +64,7 @@ fn function(event: &SqsEvent) -> &str {
 
 /// A trace header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Trace {
+pub(crate) struct Trace {
     root: Option<String>,
     /// How often each function was invoked.
     lineage: BTreeMap<String, u32>,
@@ -130,5 +135,53 @@ impl fmt::Display for Trace {
             write!(f, "{before}{function}:{invocations}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(headers: &[&str]) -> SqsEvent {
+        let mut event = SqsEvent::default();
+        event.records = headers
+            .iter()
+            .map(|header| {
+                let mut message = SqsMessage::default();
+                message.event_source_arn =
+                    Some("arn:aws:sqs:us-east-1:000000000000:jobs".to_owned());
+                message
+                    .attributes
+                    .insert(TRACE_ATTRIBUTE.to_owned(), (*header).to_owned());
+                message
+            })
+            .collect();
+        event
+    }
+
+    #[test]
+    fn the_longest_chain_of_a_batch_counts() {
+        let of_others = "Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=events:7";
+        let second = "Root=1-5759e988-bd862e3fe1be46a994272794;Parent=53995c3f42cd8ad8;Sampled=0;Lineage=events:1|jobs:1";
+        let fourth = "Root=1-5759e988-bd862e3fe1be46a994272795;Lineage=jobs:3";
+        for (headers, length) in [
+            (&[][..], 1),
+            (&[""], 1),
+            (&["Lineage=jobs:many"], 1),
+            (&[of_others], 1),
+            (&[second], 2),
+            (&[second, fourth, of_others], 4),
+        ] {
+            assert_eq!(chain_length(&event(headers)), length, "{headers:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_invocation_sends_continues_its_chains() {
+        assert_eq!(current(), None);
+        let event = event(&["Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=events:1|jobs:2"]);
+        let sent = traced(event, async |_| current()).await;
+        let wanted = "Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=events:1|jobs:3";
+        assert_eq!(sent.as_deref(), Some(wanted));
     }
 }

@@ -99,9 +99,8 @@ impl EventSource {
             .iter()
             .map(|message| self.record(message))
             .collect();
-        let invocation = traced(&event, handler(event.clone()));
         // A task of its own, so that a panic ends in an error here.
-        let response = match tokio::spawn(invocation).await {
+        let response = match tokio::spawn(traced(event, handler)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 tracing::error!(%error, "an invocation failed");

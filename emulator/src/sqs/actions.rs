@@ -152,7 +152,12 @@ impl Server {
         self.send_one(&queue, request.message, trace)
     }
 
-    fn send_one(&self, queue: &Queue, message: NewMessage, trace: Option<&str>) -> Result<Sent, SqsError> {
+    fn send_one(
+        &self,
+        queue: &Queue,
+        message: NewMessage,
+        trace: Option<&str>,
+    ) -> Result<Sent, SqsError> {
         let (message, sent) = new_message(message, trace, queue)?;
         self.inner.store.send(&queue.name, &[message], now())?;
         self.inner.changed.notify_waiters();

@@ -87,7 +87,9 @@ async fn serve(State(server): State<Server>, headers: HeaderMap, body: Bytes) ->
     let action = target
         .and_then(|target| target.strip_prefix("AmazonSQS."))
         .unwrap_or_default();
-    let trace = headers.get(TRACE_HEADER).and_then(|value| value.to_str().ok());
+    let trace = headers
+        .get(TRACE_HEADER)
+        .and_then(|value| value.to_str().ok());
     server.answer(action, trace, &body).await
 }
 

@@ -327,7 +327,11 @@ impl Store {
 /// Makes the tables, or brings those of an older file up to date.
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
-    for (column, default) in [("message_group", "''"), ("attributes", "'{}'"), ("trace", "''")] {
+    for (column, default) in [
+        ("message_group", "''"),
+        ("attributes", "'{}'"),
+        ("trace", "''"),
+    ] {
         if !connection.column_exists(None, "messages", column)? {
             connection.execute_batch(&format!(
                 "ALTER TABLE messages ADD COLUMN {column} TEXT NOT NULL DEFAULT {default}"

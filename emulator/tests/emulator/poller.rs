@@ -7,7 +7,7 @@ use std::sync::{
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use aws_sdk_sqs::{Client, types::QueueAttributeName};
-use emulator::{EventSource, LocalAws};
+use emulator::{EventSource, LocalAws, chain_length};
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinHandle,
@@ -270,4 +270,34 @@ async fn the_loop_outlives_errors_of_its_queue() {
     send(&sqs, &later, "x").await;
     assert_eq!(invocations.recv().await.unwrap(), ["x"]);
     source.stop().await;
+}
+
+/// A function that sends what it gets to its own queue invokes itself, which Lambda counts and may stop.
+#[tokio::test]
+async fn a_chain_of_invocations_is_counted_from_message_to_message() {
+    let (local, jobs, _dead) = queues().await;
+    let sqs = local.sqs();
+    let (lengths, mut counted) = mpsc::unbounded_channel();
+    let (queue, client) = (jobs.clone(), sqs.clone());
+    let handler = move |event: SqsEvent| {
+        let (lengths, queue, client) = (lengths.clone(), queue.clone(), client.clone());
+        async move {
+            lengths.send(chain_length(&event)).unwrap();
+            for left in bodies(&event)
+                .iter()
+                .filter_map(|body| body.parse::<u32>().unwrap().checked_sub(1))
+            {
+                send(&client, &queue, &left.to_string()).await;
+            }
+            Ok(SqsBatchResponse::default())
+        }
+    };
+    let running = Loop::start(sqs.clone(), &jobs, 1, handler);
+    for chain in [vec![1, 2, 3, 4], vec![1]] {
+        send(&sqs, &jobs, &(chain.len() - 1).to_string()).await;
+        for length in chain {
+            assert_eq!(counted.recv().await, Some(length));
+        }
+    }
+    running.stop().await;
 }

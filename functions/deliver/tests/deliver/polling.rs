@@ -8,10 +8,14 @@ use std::{
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use aws_sdk_sqs::types::QueueAttributeName;
-use emulator::{EventSource, GROUP_IN_FLIGHT};
+use emulator::{EventSource, GROUP_IN_FLIGHT, chain_length};
 use errors::Errors;
-use shared::{metrics::Metrics, model::QueueMessage, queue::Outgoing};
-use tokio::task::JoinSet;
+use shared::{
+    metrics::Metrics,
+    model::QueueMessage,
+    queue::{Outgoing, Queue},
+};
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
@@ -187,6 +191,34 @@ async fn a_delivery_that_is_given_up_is_its_owners_hook_error() {
     assert_eq!(bench.stats(&hook).await.total_calls, 2);
 }
 
+/// Lambda counts a function's invocations from message to message, and would stop a chain of 16 if the template did
+/// not allow it.
+#[tokio::test]
+async fn the_chain_of_invocations_is_as_long_as_a_delivery_has_attempts() {
+    let server = answering(500).await;
+    let mut bench = Bench::new(&[*server.address()], "1s,1s").await;
+    bench.deliver.deliveries = Queue::new(bench.aws.sqs(), bench.deliveries.clone());
+    let hook = bench.hook(&server.uri()).await;
+    let (lengths, mut counted) = mpsc::unbounded_channel();
+    let deliver = bench.deliver.clone();
+    let mut loops = Loops::default();
+    loops.start(&bench, &bench.deliveries, move |event| {
+        lengths.send(chain_length(&event)).unwrap();
+        let deliver = deliver.clone();
+        async move { deliver.handle(event, in_time(), &Metrics::default()).await }
+    });
+    bench.send(encoded(job(&hook))).await;
+
+    until(async || bench.count(&bench.dead_letters).await == 1).await;
+    loops.stop().await;
+    let mut chain = Vec::new();
+    while let Some(length) = counted.recv().await {
+        chain.push(length);
+    }
+    assert_eq!(chain, [1, 2, 3]);
+    assert_eq!(requests(&server).await.len(), 3);
+}
+
 #[tokio::test]
 async fn a_job_that_crashes_its_worker_is_its_owners_hook_error() {
     let bench = Bench::new(&[], "1s").await;
@@ -227,7 +259,7 @@ async fn poison_leaves_the_others_alone_and_stays_for_the_operator() {
     assert_eq!(requests(&server).await.len(), 1);
 
     // Nor can `errors` make anything of it: its answer leaves it in the queue.
-    let (answers, mut answered) = tokio::sync::mpsc::unbounded_channel();
+    let (answers, mut answered) = mpsc::unbounded_channel();
     let errors = Errors::new(bench.stores.errors.clone());
     let mut loops = Loops::default();
     loops.start(&bench, &bench.dead_letters, move |event: SqsEvent| {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use aws_sdk_sqs::types::MessageSystemAttributeName;
 use serde_json::{Value, json, to_value};
 use shared::model::QueueMessage;
 use testing::{Bootstrap, Ended, event_files};
@@ -83,6 +84,29 @@ async fn what_is_no_event_of_a_queue_is_an_error_and_the_process_lives_on() {
     assert_eq!(answer, json!({"batchItemFailures": []}));
     assert_eq!(requests(&server).await.len(), 1);
     process.end().await.assert_of_requests();
+}
+
+/// It is what Lambda counts chains of invocations by.
+#[tokio::test]
+async fn a_retry_carries_the_trace_of_its_invocation() {
+    let server = answering(500).await;
+    let bench = Bench::new(&[], "1s").await;
+    let hook = bench.hook(&server.uri()).await;
+    let environment = bench.environment(&server.address().to_string(), "1s");
+    let process = Bootstrap::start(BINARY, &environment).await;
+    let jobs = to_value(event([encoded(job(&hook))])).unwrap();
+    assert_eq!(process.answer(jobs).await, json!({"batchItemFailures": []}));
+
+    let request = bench
+        .aws
+        .sqs()
+        .receive_message()
+        .queue_url(&bench.deliveries);
+    let request = request.wait_time_seconds(20);
+    let retry = request.message_system_attribute_names(MessageSystemAttributeName::All);
+    let retry = retry.send().await.unwrap().messages.unwrap().remove(0);
+    let trace = &retry.attributes.unwrap()[&MessageSystemAttributeName::AwsTraceHeader];
+    assert!(trace.starts_with("Root=1-"), "{trace}");
 }
 
 /// The messages that an answer in time names.
