@@ -63,7 +63,10 @@ fn takes(parameter: &Yaml, value: &str) -> bool {
             let within = |bound: &str, or: i64| parameter[bound].as_i64().unwrap_or(or);
             (within("MinValue", i64::MIN)..=within("MaxValue", i64::MAX)).contains(&value)
         });
-    listed && matches && in_range
+    let short = parameter["MaxLength"].as_i64();
+    let short =
+        short.is_none_or(|most| i64::try_from(value.len()).is_ok_and(|length| length <= most));
+    listed && matches && in_range && short
 }
 
 fn parameter(name: &str) -> &'static Yaml {
@@ -74,6 +77,19 @@ fn parameter(name: &str) -> &'static Yaml {
 fn every_default_is_a_value_that_its_parameter_takes() {
     for (name, parameter) in entries(&TEMPLATE["Parameters"]) {
         assert!(takes(parameter, &plain(&parameter["Default"])), "{name}");
+    }
+}
+
+/// Else it would be asked for and change nothing.
+#[test]
+fn every_parameter_is_used() {
+    let template = read("template.yaml");
+    for (name, _) in entries(&TEMPLATE["Parameters"]) {
+        let places = [format!("!Ref {name}"), format!("${{{name}}}")];
+        assert!(
+            places.iter().any(|place| template.contains(place)),
+            "{name}"
+        );
     }
 }
 

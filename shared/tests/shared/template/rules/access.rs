@@ -2,13 +2,21 @@
 
 use yaml_rust2::Yaml;
 
-use super::{Complaints, FUNCTION};
+use super::{Complaints, FUNCTION, NO_VALUE, texts_of};
 use crate::template::{Template, entries, resource, texts};
 
-/// Policies of AWS's that may be attached to a role although they have a `*` in them: X-Ray has no resources
-/// that a statement of ours could name.
-const POLICIES_OF_AWS: [&str; 1] =
-    ["arn:${AWS::Partition}:iam::aws:policy/AWSXRayDaemonWriteAccess"];
+/// Policies of AWS's that may be attached to a role although they have a `*` in them, and when: neither X-Ray's traces
+/// nor network interfaces are resources that a statement of ours could name.
+const POLICIES_OF_AWS: [(&str, &str); 2] = [
+    (
+        "Traces",
+        "arn:${AWS::Partition}:iam::aws:policy/AWSXRayDaemonWriteAccess",
+    ),
+    (
+        "InVpc",
+        "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole",
+    ),
+];
 
 /// What the name of a secret has in it.
 const SECRET: [&str; 5] = ["SECRET", "TOKEN", "PASSWORD", "CREDENTIAL", "_KEY"];
@@ -19,22 +27,40 @@ const PLAIN: [&str; 1] = ["AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH"];
 /// No action and no resource with a `*` in it, whoever is allowed it.
 pub(super) fn rights(template: &Template, complaints: &mut Complaints) {
     for (resource, described) in entries(&template["Resources"]) {
-        for statement in statements(described) {
+        for statement in statements(described).into_iter().filter(|one| !denies(one)) {
             let parts = ["Action", "Resource"].map(|part| &statement[part]);
             let mut named = parts.into_iter().flat_map(texts);
             let anything = named.any(|name| name.contains('*'));
             let all_but = entries(statement).any(|(part, _)| part.starts_with("Not"));
             complaints.unless(!anything && !all_but, resource, "a right to anything");
         }
-        for policy in texts(&described["Properties"]["ManagedPolicyArns"]) {
-            let known = POLICIES_OF_AWS.contains(&policy);
+        let policies = &described["Properties"]["ManagedPolicyArns"];
+        for policy in policies.as_vec().into_iter().flatten() {
+            let known = POLICIES_OF_AWS
+                .iter()
+                .any(|(condition, arn)| is_attached_if(policy, condition, arn));
             complaints.unless(
                 known,
                 resource,
-                &format!("rights that are not ours: {policy}"),
+                &format!("rights that are not ours: {policy:?}"),
             );
         }
     }
+}
+
+/// Whether a function's role has a policy of AWS's under a condition.
+pub(super) fn attached(template: &Template, function: &str, condition: &str, policy: &str) -> bool {
+    let policies = template.properties(&format!("{function}Role"))["ManagedPolicyArns"].as_vec();
+    let mut policies = policies.into_iter().flatten();
+    policies.any(|attached| is_attached_if(attached, condition, policy))
+}
+
+fn is_attached_if(policy: &Yaml, condition: &str, arn: &str) -> bool {
+    texts_of(policy).is_some_and(|parts| parts == [condition, arn, NO_VALUE])
+}
+
+fn denies(statement: &Yaml) -> bool {
+    statement["Effect"].as_str() == Some("Deny")
 }
 
 /// Each function acts in a role of its own, and nobody else does: SAM makes one where there is none, and
@@ -63,24 +89,74 @@ pub(super) fn roles(template: &Template, complaints: &mut Complaints) {
     }
 }
 
-/// A service acts for every account, so it is let in for the sake of one resource: here of the rule, which
-/// puts events into their queues.
-pub(super) fn strangers(template: &Template, complaints: &mut Complaints) {
-    for policy in template.resources("AWS::SQS::QueuePolicy") {
+/// Every queue refuses requests without TLS. EventBridge, which acts for every account, is let in for the rules of this
+/// one, to where our rule sends; and that rule is made after it is let in.
+pub(super) fn queue_policies(template: &Template, complaints: &mut Complaints) {
+    let policies = template.resources("AWS::SQS::QueuePolicy");
+    for queue in template.resources("AWS::SQS::Queue") {
+        let mut of_queue = policies
+            .iter()
+            .map(|policy| template.properties(policy))
+            .filter(|policy| texts(&policy["Queues"]) == [queue]);
+        let tls_only =
+            of_queue.any(|policy| statements(policy).into_iter().any(refuses_plain_http));
+        complaints.unless(tls_only, queue, "requests without TLS are not refused");
+    }
+    for policy in &policies {
         let properties = template.properties(policy);
         let queues = texts(&properties["Queues"]);
         for statement in statements(properties) {
-            let action = statement["Action"].as_str();
             let place = statement["Resource"].as_str().map(resource);
-            let on_these = place.is_some_and(|place| queues == [place]);
-            let puts = action == Some("sqs:SendMessage") && on_these;
-            complaints.unless(puts, policy, "more than to send to its queue");
+            let on_its_queue = place.is_some_and(|place| queues == [place]);
+            complaints.unless(on_its_queue, policy, "about more than its queue");
+            if refuses_plain_http(statement) {
+                continue;
+            }
+            let sends = statement["Action"].as_str() == Some("sqs:SendMessage");
+            complaints.unless(sends, policy, "more than to send to its queue");
             let service = statement["Principal"]["Service"].as_str();
-            let from = statement["Condition"]["ArnEquals"]["aws:SourceArn"].as_str();
-            let known = (service, from) == (Some("events.amazonaws.com"), Some("EventsRule.Arn"));
-            complaints.unless(known, policy, "others than our rule may send");
+            let condition = &statement["Condition"];
+            let of_account = condition["StringEquals"]["aws:SourceAccount"].as_str();
+            let source = condition["ArnLike"]["aws:SourceArn"].as_str();
+            let known = (service, of_account, source)
+                == (
+                    Some("events.amazonaws.com"),
+                    Some("AWS::AccountId"),
+                    Some(RULES_OF_THE_ACCOUNT),
+                );
+            complaints.unless(known, policy, "others than this account's rules may send");
         }
     }
+    for rule in template.resources("AWS::Events::Rule") {
+        let resource = &template["Resources"][rule];
+        let targets = resource["Properties"]["Targets"]
+            .as_vec()
+            .into_iter()
+            .flatten();
+        let queues =
+            targets.flat_map(|target| [&target["Arn"], &target["DeadLetterConfig"]["Arn"]]);
+        let queues: Vec<&str> = queues
+            .filter_map(Yaml::as_str)
+            .map(self::resource)
+            .collect();
+        let needed = policies.iter().filter(|policy| {
+            let of_policy = texts(&template.properties(policy)["Queues"]);
+            of_policy.iter().any(|queue| queues.contains(queue))
+        });
+        let waited_for = texts(&resource["DependsOn"]);
+        let after_them = needed.into_iter().all(|policy| waited_for.contains(policy));
+        complaints.unless(after_them, rule, "made before the queues let it in");
+    }
+}
+
+/// A rule that is replaced has another name: all of this account's may send.
+const RULES_OF_THE_ACCOUNT: &str =
+    "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/*";
+
+fn refuses_plain_http(statement: &Yaml) -> bool {
+    let parts = ["Principal", "Action"].map(|part| statement[part].as_str());
+    let secure = statement["Condition"]["Bool"]["aws:SecureTransport"].as_str();
+    denies(statement) && parts == [Some("*"), Some("sqs:*")] && secure == Some("false")
 }
 
 /// A variable is shown to whoever may see the function. Its value is what a resource or a parameter says, and

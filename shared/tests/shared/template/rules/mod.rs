@@ -8,33 +8,50 @@
 //! That each of them finds what it is for is held by `mutations.rs`.
 
 mod access;
+mod functions;
 mod queues;
+mod tables;
+
+use std::collections::BTreeSet;
 
 use yaml_rust2::Yaml;
 
 use self::{
-    access::{rights, roles, secrets, strangers},
-    queues::{batches, encryption, partial_batches, redrive, retention, visibility, workers},
+    access::{queue_policies, rights, roles, secrets},
+    functions::{logging, recursion, tracing, versions, vpc},
+    queues::{
+        batches, encryption, message_size, outages, partial_batches, redrive, retention,
+        visibility, workers,
+    },
+    tables::tables,
 };
 use super::{TEMPLATE, Template, entries, environments::refused_by, of_type, resource, texts};
 
 /// A rule's name, and the rule.
 type Rule = (&'static str, fn(&Template, &mut Complaints));
 
-pub(super) const RULES: [Rule; 16] = [
+pub(super) const RULES: [Rule; 24] = [
     ("partial batches", partial_batches),
     ("visibility", visibility),
     ("batches", batches),
     ("workers", workers),
     ("redrive", redrive),
+    ("outages", outages),
     ("retention", retention),
+    ("message size", message_size),
     ("encryption", encryption),
     ("tables", tables),
     ("rights", rights),
     ("roles", roles),
-    ("strangers", strangers),
+    ("queue policies", queue_policies),
     ("secrets", secrets),
-    ("logs", logs),
+    ("recursion", recursion),
+    ("tracing", tracing),
+    ("versions", versions),
+    ("vpc", vpc),
+    ("logging", logging),
+    ("log groups", log_groups),
+    ("dashboard", dashboard),
     ("throttling", throttling),
     ("architecture", architecture),
     ("assertions", assertions),
@@ -63,33 +80,8 @@ fn the_template_keeps_every_rule() {
     }
 }
 
-fn tables(template: &Template, complaints: &mut Complaints) {
-    for table in template.resources("AWS::DynamoDB::Table") {
-        let resource = &template["Resources"][table];
-        for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
-            let retained = resource[policy].as_str() == Some("Retain");
-            complaints.unless(retained, table, &format!("no {policy} that retains it"));
-        }
-        let properties = &resource["Properties"];
-        let recovery = &properties["PointInTimeRecoverySpecification"];
-        for (switch, complaint) in [
-            (
-                &properties["DeletionProtectionEnabled"],
-                "anybody may delete it",
-            ),
-            (
-                &properties["SSESpecification"]["SSEEnabled"],
-                "not encrypted with a key of the account",
-            ),
-            (&recovery["PointInTimeRecoveryEnabled"], "no way back"),
-        ] {
-            complaints.unless(switch.as_bool() == Some(true), table, complaint);
-        }
-    }
-}
-
 /// Everything that logs does so in a group of the template's, and no group keeps its lines for ever.
-fn logs(template: &Template, complaints: &mut Complaints) {
+fn log_groups(template: &Template, complaints: &mut Complaints) {
     let groups = template.resources("AWS::Logs::LogGroup");
     for group in &groups {
         let days = &template.properties(group)["RetentionInDays"];
@@ -113,7 +105,7 @@ fn logs(template: &Template, complaints: &mut Complaints) {
             &template.properties(name)["AccessLogSettings"]["DestinationArn"],
         )
     });
-    for (name, group) in of_functions.chain(of_apis) {
+    for (name, group) in of_functions.chain(of_apis.clone()) {
         let group = group.as_str().map(resource);
         let known = group.is_some_and(|group| groups.contains(&group));
         complaints.unless(
@@ -122,27 +114,67 @@ fn logs(template: &Template, complaints: &mut Complaints) {
             "it logs into a group that keeps its lines for ever",
         );
     }
+    // Access logs into another group take room in a policy of 5,120 characters that all APIs of an account share.
+    for group in of_apis.filter_map(|(_, group)| group.as_str()) {
+        let group = resource(group);
+        let name = template.properties(group)["LogGroupName"].as_str();
+        let vended = name.is_some_and(|name| name.starts_with("/aws/vendedlogs/"));
+        complaints.unless(vended, group, "access logs outside of /aws/vendedlogs/");
+    }
 }
 
-/// All routes are of an API that limits them. SAM makes one without limits for a route that names none.
+/// Dashboards are global: those of two regions need two names.
+fn dashboard(template: &Template, complaints: &mut Complaints) {
+    for dashboard in template.resources("AWS::CloudWatch::Dashboard") {
+        let name = template.properties(dashboard)["DashboardName"].as_str();
+        let regional = name == Some("${AWS::StackName}-${AWS::Region}");
+        complaints.unless(regional, dashboard, "another region's has its name");
+    }
+}
+
+/// All routes are of an API that limits them. SAM makes one without limits for a route that names none. Those that
+/// publish have limits of their own: whoever has no token can use up the others.
 fn throttling(template: &Template, complaints: &mut Complaints) {
     let apis = apis(template);
+    let routes: Vec<_> = template
+        .resources(FUNCTION)
+        .into_iter()
+        .flat_map(|function| {
+            let events = &template.properties(function)["Events"];
+            let routes = of_type(events, "HttpApi").into_iter();
+            routes.map(move |route| (function, &events[route]["Properties"]))
+        })
+        .collect();
+    let published = routes.iter().filter_map(|(_, route)| {
+        let (method, path) = (route["Method"].as_str()?, route["Path"].as_str()?);
+        Some(format!("{method} {path}"))
+    });
+    let published: BTreeSet<_> = published.collect();
     for api in &apis {
-        let limits = &template.properties(api)["DefaultRouteSettings"];
+        let properties = template.properties(api);
+        let defaults = &properties["DefaultRouteSettings"];
+        let of_routes = &properties["RouteSettings"];
+        let own: BTreeSet<_> = entries(of_routes).map(|(key, _)| key.to_owned()).collect();
+        complaints.unless(
+            own == published,
+            api,
+            "limits of routes that are not those that publish",
+        );
         for limit in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {
-            let limited = is_number(template, &limits[limit]);
+            let limited = is_number(template, &defaults[limit]);
             complaints.unless(limited, api, &format!("no {limit}"));
+            for (key, settings) in entries(of_routes) {
+                let own =
+                    is_number(template, &settings[limit]) && settings[limit] != defaults[limit];
+                complaints.unless(own, api, &format!("{key} has no {limit} of its own"));
+            }
         }
     }
-    for function in template.resources(FUNCTION) {
-        let events = &template.properties(function)["Events"];
-        for route in of_type(events, "HttpApi") {
-            let route = &events[route]["Properties"];
-            let api = route["ApiId"].as_str();
-            let limited = api.is_some_and(|api| apis.contains(&api));
-            let alike = route["RouteSettings"].is_badvalue();
-            complaints.unless(limited && alike, function, "a route without limits");
-        }
+    for (function, route) in routes {
+        let api = route["ApiId"].as_str();
+        let limited = api.is_some_and(|api| apis.contains(&api));
+        let alike = route["RouteSettings"].is_badvalue();
+        complaints.unless(limited && alike, function, "a route without limits");
     }
 }
 
@@ -170,13 +202,18 @@ fn assertions(template: &Template, complaints: &mut Complaints) {
         "arn:aws:acm:eu-central-1:123456789012:certificate/1",
     );
     let prod = ("Environment", "prod");
-    let cases: [(&[_], Option<&str>); 6] = [
+    let subnets = ("SubnetIds", "subnet-0123456789abcdef0");
+    let security_group = ("SecurityGroupId", "sg-0123456789abcdef0");
+    let cases: [(&[_], Option<&str>); 9] = [
         (&[], None),
         (&[prod], Some("AlarmsOfProdAreMailed")),
         (&[prod, ("AlarmEmail", "ops@example.com")], None),
         (&[domain], Some("DomainHasCertificate")),
         (&[certificate], Some("CertificateHasDomain")),
         (&[domain, certificate], None),
+        (&[subnets], Some("SubnetsHaveSecurityGroup")),
+        (&[security_group], Some("SecurityGroupHasSubnets")),
+        (&[subnets, security_group], None),
     ];
     for (name, rule) in entries(&template["Rules"]) {
         let said = &rule["Assertions"][0]["AssertDescription"];
@@ -201,6 +238,28 @@ fn assertions(template: &Template, complaints: &mut Complaints) {
 fn apis(template: &Template) -> Vec<&str> {
     template.resources("AWS::Serverless::HttpApi")
 }
+
+/// Whether a value is `!If [condition, …]`, with these two to choose from.
+fn is_choice(value: &Yaml, condition: &str, chosen: &Yaml, otherwise: &Yaml) -> bool {
+    let parts = value.as_vec().map(Vec::as_slice);
+    parts.is_some_and(|parts| {
+        matches!(parts, [known, first, second]
+            if known.as_str() == Some(condition) && first == chosen && second == otherwise)
+    })
+}
+
+/// Whether a condition is `!Equals [!Ref parameter, value]`.
+fn is_equality(condition: &Yaml, parameter: &str, value: &str) -> bool {
+    texts_of(condition).is_some_and(|parts| parts == [parameter, value])
+}
+
+/// The texts of a list that has nothing else.
+fn texts_of(list: &Yaml) -> Option<Vec<&str>> {
+    list.as_vec()?.iter().map(Yaml::as_str).collect()
+}
+
+/// What `!Ref` refers to where a property is to be as if it was not there.
+const NO_VALUE: &str = "AWS::NoValue";
 
 /// A number above 0, or a parameter that can only be one.
 fn is_number(template: &Template, value: &Yaml) -> bool {

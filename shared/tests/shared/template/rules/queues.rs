@@ -145,19 +145,46 @@ pub(super) fn redrive(template: &Template, complaints: &mut Complaints) {
     }
 }
 
-/// A message that is moved to a dead queue keeps its age.
-pub(super) fn retention(template: &Template, complaints: &mut Complaints) {
-    let kept = |queue: &str| template.properties(queue)["MessageRetentionPeriod"].as_i64();
+/// A message that Lambda takes and finds no concurrency for counts as received, and so does one whose worker finds no
+/// table or queue: an hour of that must not make a dead message of it.
+pub(super) fn outages(template: &Template, complaints: &mut Complaints) {
     for queue in template.resources(QUEUE) {
-        let policy = &template.properties(queue)["RedrivePolicy"];
-        let Some(dead) = policy["deadLetterTargetArn"].as_str().map(resource) else {
-            complaints.unless(kept(queue).is_some(), queue, "it does not say for how long");
+        let properties = template.properties(queue);
+        let policy = &properties["RedrivePolicy"];
+        let Some(times) = policy["maxReceiveCount"].as_i64() else {
             continue;
         };
-        let times = kept(queue).zip(kept(dead));
-        let outlasts = times.is_some_and(|(source, dead)| source < dead);
-        let complaint = format!("{dead} does not outlast it");
-        complaints.unless(outlasts, queue, &complaint);
+        // The last time comes after all the others have been waited for.
+        let hidden = properties["VisibilityTimeout"].as_i64();
+        let outlasts = hidden.is_none_or(|hidden| (times - 1) * hidden >= 3600);
+        complaints.unless(
+            outlasts,
+            queue,
+            "an hour without workers makes dead messages",
+        );
+    }
+}
+
+/// All keep what they have for as long as SQS does: no outage and no operator's holiday may end a message. One that is
+/// moved to a dead-letter queue keeps its age.
+pub(super) fn retention(template: &Template, complaints: &mut Complaints) {
+    const LONGEST_S: i64 = 14 * 24 * 60 * 60;
+    for queue in template.resources(QUEUE) {
+        let kept = template.properties(queue)["MessageRetentionPeriod"].as_i64();
+        complaints.unless(kept == Some(LONGEST_S), queue, "not kept for 14 days");
+    }
+}
+
+/// A payload of 256 KiB needs more than that in a message.
+pub(super) fn message_size(template: &Template, complaints: &mut Complaints) {
+    const LARGEST: i64 = 1024 * 1024;
+    for queue in template.resources(QUEUE) {
+        let bytes = template.properties(queue)["MaximumMessageSize"].as_i64();
+        complaints.unless(
+            bytes == Some(LARGEST),
+            queue,
+            "smaller messages than SQS takes",
+        );
     }
 }
 
