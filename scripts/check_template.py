@@ -13,6 +13,7 @@ import sys
 import tempfile
 
 import boto3
+import import_tables
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
@@ -58,6 +59,9 @@ def main():
     run(["sam", "validate", "--template-file", str(TEMPLATE)])
     check("at-once", {})
     check("gradual", {"GradualDeployment": "Canary10Percent5Minutes"})
+    with tempfile.TemporaryDirectory() as folder:
+        import_tables.write("academy-hooks", pathlib.Path(folder))
+        run(["cfn-lint", "--regions", REGION, "--template", str(pathlib.Path(folder) / "tables.json")])
 
 
 if __name__ == "__main__":
