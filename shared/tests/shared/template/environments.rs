@@ -250,6 +250,22 @@ fn prod_is_refused_until_somebody_is_told_of_alarms_and_nothing_else_is() {
     }
 }
 
+/// A canary takes its time, which is well spent where others live on the deployment. Protection would keep a first
+/// deployment that fails from being taken back.
+#[test]
+fn prod_shifts_traffic_gradually_dev_at_once_and_none_protects_its_tables_at_first() {
+    for environment in environments() {
+        let given: BTreeMap<_, _> = environment.given().into_iter().collect();
+        let gradual = given.contains_key("GradualDeployment");
+        assert_eq!(gradual, environment.name == "prod", "{}", environment.name);
+        assert!(
+            !given.contains_key("DeletionProtection"),
+            "{}",
+            environment.name
+        );
+    }
+}
+
 #[test]
 fn the_readme_has_every_parameter_with_its_default() {
     let readme = read("README.md");
