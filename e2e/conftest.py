@@ -11,6 +11,8 @@ on what those before them have left. To learn what is deployed, read them in thi
   mappings do about them.
 - `test_4_rights`: each function may do what it does, and little else.
 - `test_5_logs`: what the logs say of all that: metrics, and one delivery followed by its id.
+- `test_6_packages`: the functions' packages are small.
+- `test_7_stack`: a parameter that changes, and a stack that is deleted and comes back to its tables.
 
 A run leaves what the functions have logged in target/e2e/functions.log, by time, whether it has failed or not.
 

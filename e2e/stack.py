@@ -121,14 +121,68 @@ def routes(api, paths):
 class Stack:
     """The deployed stack: what it made, under the names that the template has for it."""
 
-    def __init__(self, emulator, template, description, resources):
+    def __init__(self, emulator, parameters):
         self.emulator = emulator
-        self.template = template
+        self.parameters = parameters
+        self.template = None
+        self.outputs = {}
+        self.physical = {}
+        # What each function had logged when the stack was deleted, and its log groups with it.
+        self.logged = {function: [] for function in FUNCTIONS}
+
+    def deploy(self, kind, done):
+        """Deploys the template by a change set of a kind, and waits until the stack has come to a state."""
+        self.template = expand(yaml_parse(TEMPLATE.read_text(encoding="utf-8")), self.parameters)
+        template = json.dumps(for_the_emulator(self.template)).encode()
+        # As `sam deploy` does it: in the request itself a template may have 51,200 bytes.
+        self.emulator.client("s3").put_object(Bucket=BUCKET, Key="template.json", Body=template)
+        self.change(
+            kind,
+            done,
+            TemplateURL=f"{self.emulator.url}/{BUCKET}/template.json",
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        cloudformation = self.emulator.client("cloudformation")
+        description = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in description["Outputs"]}
+        resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
         self.physical = {
             resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources
         }
-        self.api_host = f"{self.physical['Api']}.execute-api.localhost:{emulator.port}"
+
+    def update(self, **parameters):
+        """Deploys it once more, with other values of these parameters."""
+        self.parameters |= parameters
+        self.deploy("UPDATE", "stack_update_complete")
+
+    def change(self, kind, done, **request):
+        """Makes a change set of a kind, executes it, and waits until the stack has come to a state."""
+        cloudformation = self.emulator.client("cloudformation")
+        change_set = {"StackName": STACK, "ChangeSetName": f"e2e-{kind.lower()}"}
+        cloudformation.create_change_set(**change_set, ChangeSetType=kind, **request)
+        wait = {"Delay": 1, "MaxAttempts": 60}
+        cloudformation.get_waiter("change_set_create_complete").wait(**change_set, WaiterConfig=wait)
+        cloudformation.execute_change_set(**change_set)
+        try:
+            cloudformation.get_waiter(done).wait(StackName=STACK, WaiterConfig=wait)
+        except botocore.exceptions.WaiterError as error:
+            events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+            failed = [event for event in events if "FAILED" in event["ResourceStatus"]]
+            reasons = [f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}" for event in failed]
+            raise RuntimeError("\n".join([f"{kind} has failed", *reasons])) from error
+
+    def delete(self):
+        """Deletes the stack, and waits until it is gone."""
+        self.logged = {function: self.events(function) for function in FUNCTIONS}
+        cloudformation = self.emulator.client("cloudformation")
+        cloudformation.delete_stack(StackName=STACK)
+        wait = {"Delay": 1, "MaxAttempts": 60}
+        cloudformation.get_waiter("stack_delete_complete").wait(StackName=STACK, WaiterConfig=wait)
+
+    @property
+    def api_host(self):
+        return f"{self.physical['Api']}.execute-api.localhost:{self.emulator.port}"
 
     def events(self, function):
         """What a function has logged, line by line, each with its time in milliseconds."""
@@ -136,7 +190,7 @@ class Stack:
         group = f"/aws/lambda/{STACK}-{FUNCTIONS[function]}"
         pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
         events = [(event["timestamp"], event["message"].rstrip()) for page in pages for event in page["events"]]
-        return [(at, line) for at, line in events if line and not line.startswith(FRAME)]
+        return self.logged[function] + [(at, line) for at, line in events if line and not line.startswith(FRAME)]
 
     def logs(self, function):
         """The lines alone."""
@@ -155,35 +209,9 @@ def deploy(emulator, bootstraps, parameters):
     )
     for binary in FUNCTIONS.values():
         s3.put_object(Bucket=BUCKET, Key=f"{binary}.zip", Body=zipped(bootstraps / binary / "bootstrap"))
-    expanded = expand(yaml_parse(TEMPLATE.read_text(encoding="utf-8")), parameters)
-    template = for_the_emulator(expanded)
-    # As `sam deploy` does it: in the request itself a template may have 51,200 bytes.
-    s3.put_object(Bucket=BUCKET, Key="template.json", Body=json.dumps(template).encode())
-
-    cloudformation = emulator.client("cloudformation")
-    cloudformation.create_change_set(
-        StackName=STACK,
-        ChangeSetName="e2e",
-        ChangeSetType="CREATE",
-        TemplateURL=f"{emulator.url}/{BUCKET}/template.json",
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-        Capabilities=["CAPABILITY_IAM"],
-    )
-    wait = {"Delay": 1, "MaxAttempts": 60}
-    cloudformation.get_waiter("change_set_create_complete").wait(
-        StackName=STACK, ChangeSetName="e2e", WaiterConfig=wait
-    )
-    cloudformation.execute_change_set(StackName=STACK, ChangeSetName="e2e")
-    try:
-        cloudformation.get_waiter("stack_create_complete").wait(StackName=STACK, WaiterConfig=wait)
-    except botocore.exceptions.WaiterError as error:
-        events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
-        failed = [event for event in events if "FAILED" in event["ResourceStatus"]]
-        reasons = [f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}" for event in failed]
-        raise RuntimeError("\n".join(["the deployment has failed", *reasons])) from error
-    description = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
-    resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
-    return Stack(emulator, expanded, description, resources)
+    stack = Stack(emulator, parameters)
+    stack.deploy("CREATE", "stack_create_complete")
+    return stack
 
 
 def zipped(bootstrap: pathlib.Path):
