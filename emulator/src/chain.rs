@@ -45,11 +45,19 @@ where
     Fut: Future,
 {
     let mut trace = Trace::of(&event);
+    trace.root.get_or_insert_with(new_root);
     let invocations = chain_length(&event);
     trace
         .lineage
         .insert(function(&event).to_owned(), invocations);
     CURRENT.scope(trace, handler(event))
+}
+
+/// The id of a trace that begins.
+fn new_root() -> String {
+    let id = Uuid::now_v7().simple().to_string();
+    let (time, rest) = id.split_at(8);
+    format!("1-{time}-{rest}")
 }
 
 /// The function that an event is for: the name of the queue that it comes from.
@@ -123,12 +131,8 @@ fn lineage(value: &str) -> BTreeMap<String, u32> {
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.root {
-            Some(root) => write!(f, "Root={root}")?,
-            None => {
-                let id = Uuid::now_v7().simple().to_string();
-                write!(f, "Root=1-{}-{}", &id[..8], &id[8..])?;
-            }
+        if let Some(root) = &self.root {
+            write!(f, "Root={root}")?;
         }
         for (position, (function, invocations)) in self.lineage.iter().enumerate() {
             let before = if position == 0 { ";Lineage=" } else { "|" };
