@@ -173,8 +173,8 @@ pub(super) fn parameters_table(template: &Template) -> Table {
             "subnets of a VPC",
             "one NAT gateway, and the data through it".to_owned(),
             format!(
-                "{} a month, {} a GB",
-                shown(HOURS * prices::NAT_HOUR.dollars),
+                "{:.2} a month, {} a GB",
+                HOURS * prices::NAT_HOUR.dollars,
                 prices::NAT_GB.dollars
             ),
         ),

@@ -79,7 +79,7 @@ pub(super) const TRACE: Price = Price {
 };
 
 pub(super) const METRIC: Price = Price {
-    what: "CloudWatch, metrics of one's own",
+    what: "CloudWatch, custom metrics",
     dollars: 0.30,
     per: 1.0,
     unit: "metric and month",
@@ -127,7 +127,7 @@ pub(super) const RECOVERY_GB: Price = Price {
 };
 
 pub(super) const LOG_GB: Price = Price {
-    what: "CloudWatch Logs, kept",
+    what: "CloudWatch Logs, stored",
     dollars: 0.03,
     per: 1.0,
     unit: "GB, compressed, and month",
@@ -143,7 +143,7 @@ pub(super) const NAT_HOUR: Price = Price {
 };
 
 pub(super) const NAT_GB: Price = Price {
-    what: "NAT gateway, what passes it",
+    what: "NAT gateway, data processed",
     dollars: 0.045,
     per: 1.0,
     unit: "GB",
