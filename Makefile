@@ -57,7 +57,7 @@ command:
 
 .PHONY: bench
 bench: bench-build ## Measure everything and write docs/PERFORMANCE.md (half an hour with the builds; nothing else should run)
-	cargo run --release --locked -p bench
+	cargo run --release --locked -p bench -- --write
 
 # The functions apart from the rest, as they are built for Lambda: with their own settings, which are found from
 # their folder, and with features that are not shared with the command's.

@@ -19,13 +19,10 @@ mod serve;
 mod starts;
 mod timed;
 
-use std::time::Instant;
-
 use anyhow::Result;
-use bench::payload::PAYLOAD_BYTES;
 use clap::{Parser, ValueEnum, builder::PossibleValue};
 
-use crate::{figures::counted, machine::Machine, report::Report};
+use crate::{machine::Machine, report::Report};
 
 /// How much of everything there is.
 #[derive(Clone, Copy, Debug)]
@@ -87,14 +84,17 @@ impl Scenario {
     }
 }
 
-/// Measures academy-hooks on this machine. Everything at its full size is written to
-/// docs/PERFORMANCE.md, anything else is only shown.
+/// Measures academy-hooks on this machine, and shows the figures.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 struct Args {
     /// What to measure; everything unless something is named.
     scenarios: Vec<Scenario>,
-    /// A tenth of everything, once: whether it runs, not how fast.
+    /// Write the figures to docs/PERFORMANCE.md, and keep those of other scenarios there.
     #[arg(long)]
+    write: bool,
+    /// A tenth of everything, once: whether it runs, not how fast.
+    #[arg(long, conflicts_with = "write")]
     quick: bool,
     /// Compare counts of instructions and requests with those recorded, and fail if there are more.
     #[arg(long, exclusive = true)]
@@ -144,25 +144,20 @@ async fn measure(args: &Args) -> Result<()> {
     };
     let machine = Machine::read()?;
     println!("{machine}");
-    let all = args.scenarios.is_empty();
-    let scenarios = if all {
+    let scenarios = if args.scenarios.is_empty() {
         Scenario::value_variants()
     } else {
         &args.scenarios
     };
-    let begin = Instant::now();
-    let mut report = Report::of(&machine);
-    report.put("payload", &counted(PAYLOAD_BYTES));
+    let mut report = Report::default();
     for scenario in scenarios {
         let name = scenario.to_possible_value();
         let name = name.as_ref().map_or("", PossibleValue::get_name);
-        let table = scenario.run(&scale).await?;
-        println!("\n{name}\n\n{table}");
-        report.put(name, &table);
+        let figures = scenario.run(&scale).await?;
+        println!("\n{name}\n\n{figures}");
+        report.put(name, &figures, &machine);
     }
-    let minutes = begin.elapsed().as_secs_f64() / 60.0;
-    report.put("minutes", &format!("{minutes:.0}"));
-    if all && !args.quick {
+    if args.write {
         report.write()?;
     }
     Ok(())

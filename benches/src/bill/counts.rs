@@ -1,13 +1,14 @@
 //! What AWS would count, counted: the functions' own binaries work, and what lies between them and the
 //! services is watched.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use axum::http::Method;
 use serde_json::{Value, json};
 use shared::model::QueueMessage;
 
+use super::template::Template;
 use crate::{
     figures::number,
     lambda::{
@@ -30,15 +31,13 @@ pub(super) const MB_PER_PROCESSOR: f64 = 1769.0;
 /// What CloudWatch counts for each line of a log, beside its bytes.
 const BYTES_PER_LINE: usize = 26;
 
-/// What Lambda adds to the log of each invocation.
-const LAMBDA_LINES: &str = "\
-START RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd Version: $LATEST
-END RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd
-REPORT RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd\tDuration: 214.73 ms\tBilled Duration: 215 ms\tMemory Size: 256 MB\tMax Memory Used: 24 MB\t
-XRAY TraceId: 1-678e6d38-00000000000000005a5a000d\tSegmentId: 0c8e9a3b5d7f1e24\tSampled: true\t";
+/// Lambda's own log lines of one invocation with `SystemLogLevel=INFO`, in its JSON format. With `WARN`, the default,
+/// it logs neither. Neither level changes the function's lines.
+const SYSTEM_LINES: &str = r#"{"time":"2025-01-20T15:30:00.123Z","type":"platform.start","record":{"requestId":"8476a536-e9f4-11e8-9739-2dfe598c3fcd","functionArn":"arn:aws:lambda:us-east-1:123456789012:function:academy-hooks-deliver","version":"$LATEST"}}
+{"time":"2025-01-20T15:30:00.338Z","type":"platform.report","record":{"requestId":"8476a536-e9f4-11e8-9739-2dfe598c3fcd","metrics":{"durationMs":214.73,"billedDurationMs":215,"memorySizeMB":256,"maxMemoryUsedMB":24},"status":"success"}}"#;
 
 /// What the gateway logs of a request, as the template has it.
-const GATEWAY_LINE: &str = r#"{"requestId":"EventFile000013=", "time":"20/Jan/2025:15:30:00 +0000", "method":"POST","path":"/v1/notify/event","status":"202", "responseLatencyMs":"38","sourceIp":"203.0.113.24", "integrationError":"-"}"#;
+const GATEWAY_LINE: &str = r#"{"requestId":"EventFile000013=","time":"20/Jan/2025:15:30:00 +0000", "method":"POST","path":"/v1/notify/event","status":"202", "responseLatencyMs":"38","sourceIp":"203.0.113.24", "integrationError":"-"}"#;
 
 /// The most that the gateway counts as one request, in bytes.
 const GATEWAY_BYTES: usize = 512 * 1024;
@@ -71,6 +70,8 @@ pub(crate) struct Work {
     /// What tables and queues charge.
     pub(crate) charged: Charged,
     pub(super) log_bytes: f64,
+    /// The names of the custom metrics that it reports.
+    pub(super) metrics: BTreeSet<String>,
 }
 
 impl Work {
@@ -88,6 +89,7 @@ impl Work {
         self.gb_s += count * other.gb_s;
         self.log_bytes += count * other.log_bytes;
         self.charged.add(&other.charged, count);
+        self.metrics.extend(other.metrics.iter().cloned());
     }
 }
 
@@ -107,7 +109,7 @@ impl Measured {
         Ok(Self {
             function: Function::start(name, &environment).await?,
             traffic,
-            memory_mb: memory_mb(name)?,
+            memory_mb: Template::read()?.memory_mb(name)?,
             invoked: 0,
         })
     }
@@ -140,15 +142,14 @@ impl Measured {
         let mut charged = Charged::default();
         charged.add(&(self.traffic.charged() - before), 1.0 / count);
         let log = self.function.end();
-        let lines = LAMBDA_LINES.lines().count();
-        let log_bytes = number(log.bytes + log.lines * BYTES_PER_LINE) / number(self.invoked)
-            + number(LAMBDA_LINES.len() + lines * BYTES_PER_LINE);
+        let log_bytes = number(log.bytes + log.lines * BYTES_PER_LINE) / number(self.invoked);
         Ok(Work {
             gateway_requests: 0.0,
             invocations: 1.0,
             gb_s: billed_ms / 1e3 * self.memory_mb / 1024.0,
             charged,
             log_bytes,
+            metrics: log.metrics,
         })
     }
 }
@@ -245,16 +246,8 @@ fn polling_units(bodies: &[String]) -> f64 {
     queue_units(&Value::Null, &received) + queue_units(&Value::Null, &Value::Null)
 }
 
-/// A function's memory, as the template has it.
-pub(super) fn memory_mb(function: &str) -> Result<f64> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
-    let template = std::fs::read_to_string(path)?;
-    let (_, described) = template
-        .split_once(&format!("\n      CodeUri: functions/{function}\n"))
-        .context("the template has no such function")?;
-    let lines = described.lines();
-    let size = lines
-        .map(str::trim)
-        .find_map(|line| line.strip_prefix("MemorySize: "));
-    Ok(size.context("a function has no memory")?.parse()?)
+/// Bytes that `SystemLogLevel=INFO` adds to the log of an invocation.
+pub(super) fn system_log_bytes() -> f64 {
+    let lines = SYSTEM_LINES.lines();
+    number(lines.map(|line| line.len() + BYTES_PER_LINE).sum())
 }

@@ -1,15 +1,18 @@
-//! What AWS would charge for a million deliveries.
+//! What AWS would charge for a million deliveries, and for a month.
 
 mod counts;
+mod month;
 mod prices;
+mod template;
+mod tracing;
 
 use std::{collections::HashMap, fmt::Write};
 
 use anyhow::Result;
-use shared::metrics::{Count, Measure};
 
 use counts::{BATCH, Batches, GATHERED, Publishing, Work, deliver, ingest};
 use prices::Price;
+use template::Template;
 
 use crate::{
     Scale,
@@ -40,11 +43,8 @@ const FAN_OUTS: [usize; 3] = [1, 5, 100];
 /// How many attempts in a hundred fail.
 const FAILING: [usize; 3] = [0, 1, 10];
 
-/// The part of the invocations that X-Ray records by its own rule.
-const SAMPLED: f64 = 0.05;
-
 /// What a million of some work costs, by what it is paid for.
-struct Dollars([(&'static str, f64); 7]);
+struct Dollars([(&'static str, f64); 6]);
 
 impl Dollars {
     fn of(work: &Work) -> Self {
@@ -68,7 +68,6 @@ impl Dollars {
                 cost(&prices::WRITE_UNIT, charged.write_units),
             ),
             ("logs", cost(&prices::LOG_BYTE, work.log_bytes)),
-            ("X-Ray", cost(&prices::TRACE, SAMPLED * work.invocations)),
         ])
     }
 
@@ -217,7 +216,38 @@ pub(crate) async fn bill(scale: &Scale) -> Result<String> {
         "At a low rate, when a batch is what one event brings and no more:\n\n{}",
         attempts.parts(single, brought).await?
     )?;
-    writeln!(text, "{}\n{}", assumptions()?, price_list())?;
+    let template = Template::read()?;
+    writeln!(text, "{}", assumptions(&template)?)?;
+    writeln!(
+        text,
+        "The fixed cost of a month of {} hours. Lambda keeps five long polls of 20 seconds open on each queue that it \
+         reads:\n\n{}",
+        month::HOURS,
+        month::fixed_table(&template)
+    )?;
+    let (_, _, event) = &single[0];
+    let alone = delivery(event, 1, &attempts.of(brought(1)).await?, 0);
+    writeln!(
+        text,
+        "A month of a small deployment, with default parameters: single events for one hook, evenly spread over the \
+         month. Even a million are then one every {:.1} seconds, so every batch is one message. No delivery fails, and \
+         each metric has data in every hour:\n\n{}",
+        month::SECONDS / MILLION,
+        month::deployments_table(&template, &alone)
+    )?;
+    writeln!(
+        text,
+        "What optional parameters add:\n\n{}",
+        month::parameters_table(&template)
+    )?;
+    writeln!(
+        text,
+        "What `Tracing=Active` adds, for single events for one hook, evenly spread. Lambda traces the first invocation \
+         of each second and 5 % of the rest, per function. A trace of `ingest` and the linked one of `deliver` are \
+         charged as two:\n\n{}",
+        tracing::table()
+    )?;
+    writeln!(text, "{}", price_list())?;
     writeln!(text, "What is counted:\n\n{}", requests_table().await?)?;
     Ok(text)
 }
@@ -289,25 +319,25 @@ async fn requests_table() -> Result<Table> {
 }
 
 /// What the figures rest on that cannot be counted here.
-fn assumptions() -> Result<String> {
-    // Each is of one function, but for the three of requests, which two functions answer.
-    let metrics = number(Count::ALL.len() + Measure::ALL.len() + 3);
+fn assumptions(template: &Template) -> Result<String> {
     Ok(format!(
         "Assumed: the functions have the memory of template.yaml (`ingest` {ingest} MB, `deliver` {deliver} MB) \
          and that part of a processor ({processor} MB are a whole one) of this machine's speed; DynamoDB takes \
          {dynamodb} ms and SQS {sqs} ms for an answer, an endpoint {endpoint} ms; batches are full \
          where nothing else is said; a failed attempt is tried again within 15 minutes, \
-         and fails as often; {sampled} % of the invocations are traced. Not in it: cold starts, the sample that \
-         each hook keeps once an hour, storage, idle polling of the queues, data that leaves AWS, and \
-         {metrics} metrics of the functions for {metrics_cost} dollars a month, whatever is delivered.\n",
-        ingest = counts::memory_mb("ingest")?,
-        deliver = counts::memory_mb("deliver")?,
+         and fails as often. Parameters have their defaults: no tracing, no log lines of Lambda's own, tables with \
+         the key that AWS owns. Not in it: cold starts, the sample that each hook keeps once an hour, storage \
+         ({table_gb} dollars a GB and month for tables, {recovery_gb} for point-in-time recovery, {log_gb} for logs), \
+         and data that leaves AWS.\n",
+        ingest = template.memory_mb("ingest")?,
+        deliver = template.memory_mb("deliver")?,
         processor = counts::MB_PER_PROCESSOR,
         dynamodb = counts::DYNAMODB_TAKES.as_millis(),
         sqs = counts::SQS_TAKES.as_millis(),
         endpoint = counts::ENDPOINT_TAKES.as_millis(),
-        sampled = 100.0 * SAMPLED,
-        metrics_cost = shown(metrics * prices::METRIC.dollars),
+        table_gb = shown(prices::TABLE_GB.dollars),
+        recovery_gb = shown(prices::RECOVERY_GB.dollars),
+        log_gb = shown(prices::LOG_GB.dollars),
     ))
 }
 

@@ -79,15 +79,79 @@ pub(super) const TRACE: Price = Price {
 };
 
 pub(super) const METRIC: Price = Price {
-    what: "CloudWatch, metrics of one's own",
+    what: "CloudWatch, custom metrics",
     dollars: 0.30,
     per: 1.0,
     unit: "metric and month",
     source: "https://aws.amazon.com/cloudwatch/pricing/",
 };
 
+pub(super) const ALARM_METRIC: Price = Price {
+    what: "CloudWatch, alarms",
+    dollars: 0.10,
+    per: 1.0,
+    unit: "metric of an alarm and month",
+    source: "https://aws.amazon.com/cloudwatch/pricing/",
+};
+
+pub(super) const DASHBOARD: Price = Price {
+    what: "CloudWatch, dashboards",
+    dollars: 3.00,
+    per: 1.0,
+    unit: "dashboard and month",
+    source: "https://aws.amazon.com/cloudwatch/pricing/",
+};
+
+pub(super) const KEY_REQUEST: Price = Price {
+    what: "KMS, requests",
+    dollars: 3.00e-6,
+    per: 1e4,
+    unit: "10,000",
+    source: "https://aws.amazon.com/kms/pricing/",
+};
+
+pub(super) const TABLE_GB: Price = Price {
+    what: "DynamoDB, storage",
+    dollars: 0.25,
+    per: 1.0,
+    unit: "GB and month",
+    source: "https://aws.amazon.com/dynamodb/pricing/on-demand/",
+};
+
+pub(super) const RECOVERY_GB: Price = Price {
+    what: "DynamoDB, point-in-time recovery",
+    dollars: 0.20,
+    per: 1.0,
+    unit: "GB and month",
+    source: "https://aws.amazon.com/dynamodb/pricing/on-demand/",
+};
+
+pub(super) const LOG_GB: Price = Price {
+    what: "CloudWatch Logs, stored",
+    dollars: 0.03,
+    per: 1.0,
+    unit: "GB, compressed, and month",
+    source: "https://aws.amazon.com/cloudwatch/pricing/",
+};
+
+pub(super) const NAT_HOUR: Price = Price {
+    what: "NAT gateway",
+    dollars: 0.045,
+    per: 1.0,
+    unit: "hour",
+    source: "https://aws.amazon.com/vpc/pricing/",
+};
+
+pub(super) const NAT_GB: Price = Price {
+    what: "NAT gateway, data processed",
+    dollars: 0.045,
+    per: 1.0,
+    unit: "GB",
+    source: "https://aws.amazon.com/vpc/pricing/",
+};
+
 /// All of them.
-pub(super) const ALL: [&Price; 9] = [
+pub(super) const ALL: [&Price; 17] = [
     &GATEWAY_REQUEST,
     &LAMBDA_REQUEST,
     &LAMBDA_GB_S,
@@ -97,4 +161,12 @@ pub(super) const ALL: [&Price; 9] = [
     &LOG_BYTE,
     &TRACE,
     &METRIC,
+    &ALARM_METRIC,
+    &DASHBOARD,
+    &KEY_REQUEST,
+    &TABLE_GB,
+    &RECOVERY_GB,
+    &LOG_GB,
+    &NAT_HOUR,
+    &NAT_GB,
 ];

@@ -1,6 +1,7 @@
 //! A function's process, and the Runtime API that it gets its work from.
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader},
     process::{Command, Stdio},
     sync::Arc,
@@ -44,11 +45,30 @@ pub(crate) struct Function {
 }
 
 /// How much a function has logged.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
     pub(crate) lines: usize,
     /// Without the ends of lines.
     pub(crate) bytes: usize,
+    /// The names of the metrics in its embedded metric lines.
+    pub(crate) metrics: BTreeSet<String>,
+}
+
+impl Log {
+    fn add(&mut self, line: &str) {
+        self.lines += 1;
+        self.bytes += line.len();
+        let line: Value = serde_json::from_str(line).unwrap_or_default();
+        let described = line["_aws"]["CloudWatchMetrics"].as_array();
+        let metrics = described
+            .into_iter()
+            .flatten()
+            .filter_map(|described| described["Metrics"].as_array());
+        let names = metrics
+            .flatten()
+            .filter_map(|metric| metric["Name"].as_str());
+        self.metrics.extend(names.map(str::to_owned));
+    }
 }
 
 impl Drop for Function {
@@ -100,11 +120,11 @@ impl Function {
         let output = child.stdout.take().context("it has no output")?;
         // Its output has to be read to the end, or it would stop at a full pipe.
         let output = thread::spawn(move || {
-            let lines = BufReader::new(output).lines().map_while(Result::ok);
-            lines.fold(Log::default(), |log, line| Log {
-                lines: log.lines + 1,
-                bytes: log.bytes + line.len(),
-            })
+            let mut log = Log::default();
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                log.add(&line);
+            }
+            log
         });
         let process = Process::from(child);
         let Moment::Ready(ready) = next(&mut moments).await? else {
@@ -205,4 +225,28 @@ fn runtime_api(queue: UnboundedReceiver<String>, moments: UnboundedSender<Moment
     Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next))
         .route("/2018-06-01/runtime/invocation/{id}/{kind}", post(answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_collected_from_embedded_metric_lines() {
+        let lines = [
+            r#"{"level":"INFO","message":"delivered"}"#,
+            r#"{"_aws":{"CloudWatchMetrics":[{"Metrics":[{"Name":"JobsQueued"},{"Name":"OldestJobAge"}]}]}}"#,
+            r#"{"_aws":{"CloudWatchMetrics":[{"Metrics":[{"Name":"JobsQueued"}]}]}}"#,
+            "no JSON",
+        ];
+        let mut log = Log::default();
+        for line in lines {
+            log.add(line);
+        }
+        assert_eq!((log.lines, log.bytes), (4, lines.concat().len()));
+        assert_eq!(
+            log.metrics.into_iter().collect::<Vec<_>>(),
+            ["JobsQueued", "OldestJobAge"]
+        );
+    }
 }
