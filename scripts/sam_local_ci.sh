@@ -18,10 +18,10 @@ leave_out() {
 
 # Docker's daemon, and what it needs, from the packages that are not installed here.
 unpack_docker() {
-    local packages=(apt-get -qq --no-install-recommends --download-only -o "Dir::Cache::archives=$work/packages"
+    local packages=(timeout 180 apt-get -qq --no-install-recommends --download-only -o "Dir::Cache::archives=$work/packages"
         install -y docker.io iptables)
     mkdir -p "$work/packages/partial" "$work/root"
-    "${packages[@]}" &>"$work/apt.log" || { apt-get -qq update && "${packages[@]}"; } &>"$work/apt.log" ||
+    "${packages[@]}" &>"$work/apt.log" || { timeout 180 apt-get -qq update && "${packages[@]}"; } &>"$work/apt.log" ||
         leave_out "its packages cannot be had: $(tail -n 1 "$work/apt.log")"
     local package
     for package in "$work"/packages/*.deb; do
@@ -41,7 +41,7 @@ in_namespaces() {
         mkdir "$group" 2>"$work/mkdir.log" || leave_out "its control groups cannot be made: $(<"$work/mkdir.log")"
         for file in cpuset.cpus cpuset.mems; do
             # The first version's take nothing in before they have these.
-            [[ -e ${group%/*}/$file ]] && cat "${group%/*}/$file" >"$group/$file"
+            [[ ! -e ${group%/*}/$file ]] || cat "${group%/*}/$file" >"$group/$file"
         done
     done
     (
@@ -72,6 +72,7 @@ outside() {
     for tool in unshare findmnt ip apt-get dpkg; do
         command -v "$tool" >/dev/null || leave_out "there is no $tool"
     done
+    [[ -e /etc/ssl/certs/ca-certificates.crt ]] || leave_out "there are no ca-certificates where Debian has them"
     unshare --mount --net --pid --cgroup --fork true 2>/dev/null || leave_out "no namespaces can be made here"
     work=$(mktemp -d)
     groups=()
@@ -82,27 +83,25 @@ outside() {
 
 # ---- Inside: a daemon, the image, the checks ------------------------------------------------------------
 
-# Control groups as the namespace has them, with all controllers for the daemon.
-mount_control_groups() {
-    local kind
+# What the daemon needs to itself: its socket and state apart from those of another one, and the control groups of
+# the namespace, with all controllers.
+mount_all() {
+    local kind controllers
     kind=$(findmnt -rno FSTYPE /sys/fs/cgroup)
-    # Of the new network.
-    mount -t sysfs sysfs /sys
+    mount -t tmpfs tmpfs /run && mount -t sysfs sysfs /sys || return
     if [[ $kind == cgroup2 ]]; then
-        mount -t cgroup2 cgroup2 /sys/fs/cgroup
         # A group that has processes passes no controllers on.
-        mkdir /sys/fs/cgroup/init
-        echo $$ >/sys/fs/cgroup/init/cgroup.procs
-        sed 's/[^ ]*/+&/g' /sys/fs/cgroup/cgroup.controllers >/sys/fs/cgroup/cgroup.subtree_control
-    else
-        mount -t tmpfs tmpfs /sys/fs/cgroup
-        local controllers
-        while IFS=: read -r _ controllers _; do
-            [[ $controllers && $controllers != name=* ]] || continue
-            mkdir "/sys/fs/cgroup/$controllers"
-            mount -t cgroup -o "$controllers" cgroup "/sys/fs/cgroup/$controllers"
-        done </proc/self/cgroup
+        mount -t cgroup2 cgroup2 /sys/fs/cgroup && mkdir /sys/fs/cgroup/init &&
+            echo $$ >/sys/fs/cgroup/init/cgroup.procs &&
+            sed 's/[^ ]*/+&/g' /sys/fs/cgroup/cgroup.controllers >/sys/fs/cgroup/cgroup.subtree_control
+        return
     fi
+    mount -t tmpfs tmpfs /sys/fs/cgroup || return
+    while IFS=: read -r _ controllers _; do
+        [[ $controllers && $controllers != name=* ]] || continue
+        mkdir "/sys/fs/cgroup/$controllers" &&
+            mount -t cgroup -o "$controllers" cgroup "/sys/fs/cgroup/$controllers" || return
+    done </proc/self/cgroup
 }
 
 start_docker() {
@@ -110,12 +109,12 @@ start_docker() {
     LD_LIBRARY_PATH="$work/root$libraries:$work/root/lib/x86_64-linux-gnu" \
         XTABLES_LIBDIR="$work/root$libraries/xtables:$libraries/xtables" \
         dockerd --data-root "$work/docker" &>"$work/dockerd.log" &
-    local tries
+    local daemon=$! tries
     for ((tries = 0; tries < 300; tries++)); do
         docker version &>/dev/null && return
+        kill -0 "$daemon" 2>/dev/null || return
         sleep 0.1
     done
-    cat "$work/dockerd.log"
     return 1
 }
 
@@ -138,11 +137,9 @@ make_image() {
 inside() {
     work=$1
     export PATH="$PATH:$work/root/usr/sbin:$work/root/usr/bin"
-    # The daemon's socket and state are not to meet those of another one.
-    mount -t tmpfs tmpfs /run
-    mount_control_groups
+    mount_all 2>"$work/mount.log" || leave_out "nothing can be mounted here: $(tail -n 1 "$work/mount.log")"
     ip link set lo up
-    start_docker
+    start_docker || leave_out "its daemon does not start: $(tail -n 1 "$work/dockerd.log")"
     make_image
     make sam-local
 }
