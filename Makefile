@@ -51,6 +51,19 @@ local-events: $(VENV)/.python-tools ## Try every file of events/ on functions th
 	cargo build --locked
 	python3 scripts/local_events.py $(COMMAND)
 
+.PHONY: sam-local
+sam-local: docker-gateway local-template command ## The same on functions that `sam local` runs in Docker (a minute, once they are built; x86_64 Linux)
+	python3 scripts/sam_local.py $(COMMAND)
+
+.PHONY: local-template
+local-template: $(VENV)/.python-tools ## Build the functions for `sam local --config-env local`, and write its template (x86_64 Linux)
+	$(MAKE) build ARCHITECTURE=x86_64
+	python3 scripts/local_template.py
+
+.PHONY: docker-gateway
+docker-gateway: ## Print the address at which containers reach this machine (Linux)
+	@python3 scripts/docker_gateway.py
+
 .PHONY: command
 command:
 	cargo build --locked -p academy-hooks

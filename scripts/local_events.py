@@ -5,6 +5,7 @@ usage: local_events.py SERVER
 """
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -50,19 +51,27 @@ def running(command, environment):
             end(process)
 
 
-def end(process):
-    """Ends a process as Ctrl-C does, or, if that is not enough, with everything that it has started."""
+@contextlib.contextmanager
+def uninterrupted():
+    """Holds off what would end this, for as long as the block lasts."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    process.send_signal(signal.SIGINT)
     try:
-        process.wait(END)
-    except subprocess.TimeoutExpired:
-        for pid in [*descendants(process.pid), process.pid]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        process.wait()
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+
+def end(process):
+    """Ends a process as Ctrl-C does, or, if that is not enough, with everything that it has started."""
+    with uninterrupted():
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(END)
+        except subprocess.TimeoutExpired:
+            for pid in [*descendants(process.pid), process.pid]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.wait()
 
 
 def descendants(pid):
@@ -91,6 +100,27 @@ def exports(output):
     return "Stop with Ctrl-C" in text and dict(re.findall(r"export (\w+)=(.*)", text))
 
 
+@contextlib.contextmanager
+def serving(server, *options):
+    """The environment of programs that are to work on what a `serve` with the event files' fixtures keeps."""
+    # What is set up for AWS here must play no part.
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    fixtures = ["--fixtures", EVENTS / "fixtures.json"]
+    with running([server, "serve", "--in-memory", "--addr", "127.0.0.1:0", *fixtures, *options], ours) as (
+        process,
+        output,
+    ):
+        yield ours | wait_until(lambda: exports(output), process, "serve")
+
+
+@contextlib.contextmanager
+def listening(command, port, environment):
+    """A process that listens on a port of loopback, for as long as the block lasts."""
+    with running(command, environment) as (process, _):
+        wait_until(lambda: is_open(port), process, " ".join(command))
+        yield
+
+
 def is_open(port):
     with socket.socket() as connection:
         return connection.connect_ex(("127.0.0.1", port)) == 0
@@ -110,8 +140,8 @@ def status(url):
         return error.code
 
 
-def invoke(address, event, environment):
-    """What a function answers to an event file, or why it does not."""
+def invoke(address, environment, event):
+    """What a function of `cargo lambda watch` answers to an event file, or why it does not."""
     function = event.split("/")[0]
     command = ["cargo", "lambda", "invoke", *address, function, "--data-file", EVENTS / f"{event}.json"]
     done = subprocess.run(command, cwd=ROOT, env=environment, timeout=ANSWER, capture_output=True, text=True)
@@ -140,20 +170,26 @@ def is_right(answer, outcome):
     return False
 
 
-def wrong_events(address, environment):
-    """How many events, and routes, do not come to what they should."""
+def read_outcomes():
+    """What comes of each event file, in the order in which they are handled."""
     outcomes = json.loads((EVENTS / "outcomes.json").read_text(encoding="utf-8"))
     listed = {outcome["event"] for outcome in outcomes}
     there = {path.relative_to(EVENTS).with_suffix("").as_posix() for path in EVENTS.glob("*/*.json")}
     if listed != there:
         raise RuntimeError(f"outcomes.json is not about the files there are: {listed ^ there}")
-    wrong = 0
-    for outcome in outcomes:
-        answer = invoke(address, outcome["event"], environment)
-        right = is_right(answer, outcome)
-        print("ok   " if right else "WRONG", outcome["event"], "" if right else answer, flush=True)
-        wrong += not right
-    return wrong
+    return outcomes
+
+
+def is_wrong(answer, outcome):
+    """Whether an answer is not what `outcomes.json` says, which is also shown."""
+    right = is_right(answer, outcome)
+    print("ok   " if right else "WRONG", outcome["event"], "" if right else answer, flush=True)
+    return not right
+
+
+def wrong_events(invoke):
+    """How many event files do not come to what they should, when each is handed to this."""
+    return sum(is_wrong(invoke(outcome["event"]), outcome) for outcome in read_outcomes())
 
 
 def wrong_routes(port):
@@ -168,18 +204,12 @@ def wrong_routes(port):
 
 def main():
     (server,) = sys.argv[1:]
-    # What is set up for AWS here must play no part.
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    serve = [server, "serve", "--in-memory", "--addr", "127.0.0.1:0", "--fixtures", EVENTS / "fixtures.json"]
-    with running(serve, ours) as (process, output):
-        environment = ours | wait_until(lambda: exports(output), process, "serve")
+    with serving(server) as environment:
         port = free_port()
         # It listens on every address unless it is told one.
         address = ["-A", "127.0.0.1", "-P", str(port)]
-        watch = ["cargo", "lambda", "watch", *address, "--ignore-changes"]
-        with running(watch, environment) as (process, _):
-            wait_until(lambda: is_open(port), process, "cargo lambda watch")
-            wrong = wrong_events(address, environment) + wrong_routes(port)
+        with listening(["cargo", "lambda", "watch", *address, "--ignore-changes"], port, environment):
+            wrong = wrong_events(functools.partial(invoke, address, environment)) + wrong_routes(port)
     sys.exit(f"{wrong} are wrong" if wrong else 0)
 
 
@@ -190,8 +220,14 @@ def stop(number, _):
 # What ends this is held off while it ends what it has started.
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM]
 
-if __name__ == "__main__":
+
+def within_its_time(main):
+    """Runs a `main`, which is ended when it takes too long, and ends what it has started however it ends."""
     for number in ENDING:
         signal.signal(number, stop)
     signal.alarm(IN_ALL)
     main()
+
+
+if __name__ == "__main__":
+    within_its_time(main)

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fmt::{self, Display, Formatter},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     num::ParseIntError,
     path::PathBuf,
     str::FromStr,
@@ -82,6 +82,13 @@ pub(crate) struct ServeArgs {
     /// Where the HTTP API listens.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9000")]
     pub(crate) addr: SocketAddr,
+    /// The address that the tables, the queues and the bus listen on, for programs elsewhere: containers, say.
+    ///
+    /// The exports that are printed carry it, so it is one that those programs can call. The ports are free
+    /// ones. Any credentials will do there: whoever can reach the address can read and change everything,
+    /// secrets of hooks among it. Give no address that others than you can reach.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1", value_parser = aws_addr)]
+    pub(crate) aws_addr: IpAddr,
     /// Where everything is kept.
     #[arg(long, value_name = "DIR", default_value = ".academy-hooks")]
     pub(crate) data: PathBuf,
@@ -492,6 +499,14 @@ Each event goes back into the queue that it came from and is then taken out of t
 still wrong comes back to them. Interrupt it when you like: nothing is lost, and what had an id is
 published once.")]
     Resend,
+}
+
+fn aws_addr(text: &str) -> Result<IpAddr, String> {
+    let address: IpAddr = text.parse().map_err(|_| "it is no IP address")?;
+    if address.is_unspecified() {
+        return Err("nobody can call it: give an address that this machine has".to_owned());
+    }
+    Ok(address)
 }
 
 fn name(text: &str) -> Result<String, String> {

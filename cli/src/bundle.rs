@@ -1,7 +1,12 @@
 //! The bundle in one process: the functions' own routers and handlers, with the AWS SDK talking to
 //! tables and queues that are embedded, and a loop that invokes the workers as Lambda does.
 
-use std::{collections::HashMap, future::IntoFuture, net::SocketAddr, time::Duration};
+use std::{
+    collections::HashMap,
+    future::IntoFuture,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -93,9 +98,9 @@ pub(crate) struct Bundle {
 }
 
 impl Prepared {
-    /// Opens the storage and makes the tables and queues that are not there yet.
-    pub(crate) async fn open(storage: &Storage) -> Result<Self> {
-        let aws = LocalAws::start(storage).await?;
+    /// Opens the storage, has it served on this address, and makes the tables and queues that are not there yet.
+    pub(crate) async fn open(storage: &Storage, address: IpAddr) -> Result<Self> {
+        let aws = LocalAws::start_on(storage, address).await?;
         let names = TableNames::of_stack(STACK);
         create_tables(&aws.dynamodb(), &names).await?;
         let hidden_s = DEAD_LETTERS_VISIBILITY_TIMEOUT_S;
@@ -136,6 +141,8 @@ impl Prepared {
                 "AWS_ENDPOINT_URL_EVENTBRIDGE",
                 self.aws.eventbridge_url().to_owned(),
             ),
+            // For tools that ask whose the credentials are before they do anything.
+            ("AWS_ENDPOINT_URL_STS", self.aws.sts_url().to_owned()),
             ("AWS_REGION", "us-east-1".to_owned()),
             // The AWS CLI's first version knows no other.
             ("AWS_DEFAULT_REGION", "us-east-1".to_owned()),
@@ -233,10 +240,10 @@ impl Prepared {
 }
 
 impl Bundle {
-    /// Prepares and starts in one go.
+    /// Prepares and starts in one go, with tables and queues on loopback.
     pub(crate) async fn start(options: Options) -> Result<Self> {
         let listener = listen(options.addr).await?;
-        let prepared = Prepared::open(&options.storage).await?;
+        let prepared = Prepared::open(&options.storage, Ipv4Addr::LOCALHOST.into()).await?;
         prepared.start(listener, options.allow_targets, options.retry_schedule)
     }
 

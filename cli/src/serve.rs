@@ -28,7 +28,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
 
     // Before anything is stored: tokens that are made and cannot be shown would be lost.
     let listener = listen(args.addr).await?;
-    let prepared = Prepared::open(&storage).await?;
+    let prepared = Prepared::open(&storage, args.aws_addr).await?;
     let mut allow_targets = args.allow_targets;
     let mut demonstration = None;
     let mut inbox = None;
@@ -51,6 +51,12 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
     println!("\nThe same state for other programs (AWS CLI, cargo lambda watch, sam local):");
     for (name, value) in bundle.environment() {
         println!("  export {name}={value}");
+    }
+    if !args.aws_addr.is_loopback() {
+        println!(
+            "\nWhoever can reach {} can read and change all of it: any credentials will do there.",
+            args.aws_addr
+        );
     }
     if let Some(inbox) = inbox {
         println!("\nAn inbox to try webhooks with, which answers 200: http://{inbox}/");

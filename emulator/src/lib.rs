@@ -1,23 +1,27 @@
 //! The AWS that the bundle needs, in one process: for the laptop and for tests, never in a function.
 //!
-//! [`LocalAws`] serves DynamoDB, SQS and EventBridge on loopback ports, over files of one directory or in
-//! memory; [`EventSource`] hands a queue's messages to a handler as Lambda's event source mapping does. What
-//! is stored survives the process, however it ends: both keep SQLite files with a write-ahead log.
+//! [`LocalAws`] serves DynamoDB, SQS, EventBridge and what of STS tells a client who it is, on loopback ports
+//! unless told otherwise, over files of one directory or in memory; [`EventSource`] hands a queue's messages to
+//! a handler as Lambda's event source mapping does. What is stored survives the process, however it ends: both
+//! keep SQLite files with a write-ahead log.
 
 mod chain;
 mod event_source;
 mod eventbridge;
 mod in_process;
 mod sqs;
+mod sts;
 
 use std::{
     fs::{File, TryLockError},
+    net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region, StalledStreamProtectionConfig};
+use axum::Router;
 use dynoxide::Database;
 use tokio::{
     net::TcpListener,
@@ -62,12 +66,13 @@ pub enum StartError {
     Queues(#[from] rusqlite::Error),
 }
 
-/// DynamoDB, SQS and EventBridge, for as long as this value lives.
+/// DynamoDB, SQS, EventBridge and STS, for as long as this value lives.
 #[derive(Debug)]
 pub struct LocalAws {
     dynamodb_url: String,
     sqs_url: String,
     eventbridge_url: String,
+    sts_url: String,
     dynamodb: aws_sdk_dynamodb::Client,
     sqs: aws_sdk_sqs::Client,
     event_rule: Arc<OnceLock<EventRule>>,
@@ -81,11 +86,17 @@ pub struct LocalAws {
 impl LocalAws {
     /// Opens the storage and starts the servers on free loopback ports.
     pub async fn start(storage: &Storage) -> Result<Self, StartError> {
+        Self::start_on(storage, Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    /// Opens the storage and starts the servers on free ports of an address of this machine. They take any
+    /// credentials: whoever can reach the address can read and change everything.
+    pub async fn start_on(storage: &Storage, address: IpAddr) -> Result<Self, StartError> {
         let (lock, database, queues) = open(storage)?;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
 
-        let (listener, dynamodb_url) = listen().await?;
+        let (listener, dynamodb_url) = listen(address).await?;
         let dynamodb = dynamodb_client(database.clone(), &dynamodb_url);
         let served = dynoxide::server::serve_with_shutdown(
             listener,
@@ -98,34 +109,32 @@ impl LocalAws {
             }
         });
 
-        let (listener, sqs_url) = listen().await?;
+        let (listener, sqs_url) = listen(address).await?;
         let server = sqs::Server::new(queues, sqs_url.clone(), stop.clone());
         let sqs = sqs_client(server.clone(), &sqs_url);
-        let served = axum::serve(listener, server.router())
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
-        tasks.spawn(async move {
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the embedded SQS has ended");
-            }
-        });
+        tasks.spawn(serve(listener, server.router(), "SQS", stop.clone()));
+
         let event_rule = Arc::<OnceLock<EventRule>>::default();
         let eventbridge = eventbridge::Server::new(server.clone(), event_rule.clone());
-        tasks.spawn(sweep(database, server, stop.clone()));
+        let (listener, eventbridge_url) = listen(address).await?;
+        tasks.spawn(serve(
+            listener,
+            eventbridge.router(),
+            "EventBridge",
+            stop.clone(),
+        ));
 
-        let (listener, eventbridge_url) = listen().await?;
-        let served = axum::serve(listener, eventbridge.router())
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
-        tasks.spawn(async move {
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the embedded EventBridge has ended");
-            }
-        });
+        let (listener, sts_url) = listen(address).await?;
+        tasks.spawn(serve(listener, sts::router(), "STS", stop.clone()));
+
+        tasks.spawn(sweep(database, server, stop.clone()));
         Ok(Self {
             dynamodb,
             sqs,
             dynamodb_url,
             sqs_url,
             eventbridge_url,
+            sts_url,
             event_rule,
             tasks,
             stop: stop.drop_guard(),
@@ -149,6 +158,12 @@ impl LocalAws {
     #[must_use]
     pub fn eventbridge_url(&self) -> &str {
         &self.eventbridge_url
+    }
+
+    /// Where STS listens.
+    #[must_use]
+    pub fn sts_url(&self) -> &str {
+        &self.sts_url
     }
 
     /// Has events of a bus put into a queue. There is one such rule: the first stays.
@@ -203,11 +218,19 @@ fn sqs_client(server: sqs::Server, url: &str) -> aws_sdk_sqs::Client {
     aws_sdk_sqs::Client::from_conf(config)
 }
 
-async fn listen() -> Result<(TcpListener, String), StartError> {
-    let failed = |error| StartError::Io("no loopback port is free".to_owned(), error);
-    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
+async fn listen(address: IpAddr) -> Result<(TcpListener, String), StartError> {
+    let failed = |error| StartError::Io(format!("cannot listen on {address}"), error);
+    let listener = TcpListener::bind((address, 0)).await.map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;
     Ok((listener, format!("http://{addr}")))
+}
+
+/// Serves until it is stopped, and then ends the requests in progress.
+async fn serve(listener: TcpListener, router: Router, name: &str, stop: CancellationToken) {
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the embedded {name} has ended");
+    }
 }
 
 fn open(storage: &Storage) -> Result<(Option<File>, Database, sqs::Store), StartError> {

@@ -176,6 +176,46 @@ fn jobs_that_wait_at_the_end_are_counted_and_come_at_the_next_start() {
     assert!(said.contains("0 queued jobs"), "{said}");
 }
 
+// Elsewhere loopback has one address.
+#[cfg(target_os = "linux")]
+#[test]
+fn tables_and_queues_listen_on_another_address_where_that_is_asked_for() {
+    let serve = Serve::start(&["--in-memory", "--aws-addr", "127.0.0.2"]);
+    let exports = serve.exports();
+    for (name, value) in &exports {
+        let is_url = name.starts_with("AWS_ENDPOINT_URL_") || name.ends_with("_QUEUE_URL");
+        assert_eq!(
+            value.starts_with("http://127.0.0.2:"),
+            is_url,
+            "{name}={value}"
+        );
+    }
+    let queues = serve.aws("AWS_ENDPOINT_URL_SQS", "AmazonSQS.ListQueues", &json!({}));
+    let queues = queues["QueueUrls"].as_array().unwrap();
+    let deliveries = json!(exports["DELIVERIES_QUEUE_URL"]);
+    assert!(queues.contains(&deliveries), "{queues:?}");
+    // What works on the tables finds them there; the API is where it is without.
+    serve.done(&["academy", "add", "uptown-campus"]);
+    assert_eq!(serve.addr.ip().to_string(), "127.0.0.1");
+}
+
+#[test]
+fn an_address_that_nobody_can_call_is_refused_with_the_reason() {
+    for (address, reason) in [
+        ("0.0.0.0", "nobody can call it"),
+        ("::", "nobody can call it"),
+        ("docker0", "it is no IP address"),
+        // Of a block that is kept for documentation.
+        ("192.0.2.1", "cannot listen on 192.0.2.1"),
+    ] {
+        let args = ["serve", "--in-memory", "--addr", "127.0.0.1:0"];
+        let refused = run(&[&args[..], &["--aws-addr", address]].concat());
+        assert!(!refused.status.success(), "{address}");
+        let said = text(&refused.stderr);
+        assert!(said.contains(reason), "{address}: {said}");
+    }
+}
+
 #[test]
 fn a_directory_has_one_server() {
     let directory = tempfile::tempdir().unwrap();

@@ -12,6 +12,7 @@ mod limits;
 mod poller;
 mod queues;
 mod storage;
+mod sts;
 
 use std::{fmt::Debug, time::Duration};
 

@@ -12,7 +12,11 @@ use yaml_rust2::Yaml;
 
 use super::{TEMPLATE, Template, entries, number, read, text};
 
+/// The deployments of samconfig.toml.
 const ENVIRONMENTS: [&str; 4] = ["default", "dev", "staging", "prod"];
+
+/// Its environment for `sam local`, which is none.
+const LOCAL: &str = "local";
 
 /// The assertions that would refuse a deployment which is given these values, and for the other parameters
 /// nothing.
@@ -130,7 +134,7 @@ fn every_retention_that_is_allowed_is_one() {
     }
 }
 
-/// An environment of samconfig.toml.
+/// A deployment of samconfig.toml.
 struct Environment {
     name: &'static str,
     /// Its commands, each with its settings.
@@ -142,33 +146,77 @@ impl Environment {
         self.commands[command][setting].as_str().unwrap()
     }
 
-    /// The parameters that it gives values to. SAM wants quotes around a value that is nothing.
+    /// The parameters that it gives values to.
     fn given(&self) -> Vec<(&str, &str)> {
-        let overrides = self.commands["global"]["parameter_overrides"].as_array();
-        let overrides = overrides.unwrap().iter();
-        overrides
-            .map(|given| given.as_str().unwrap().split_once('=').unwrap())
-            .map(|(name, value)| (name, value.trim_matches('"')))
-            .collect()
+        given(&self.commands["global"])
     }
+}
+
+/// The parameters that a command's settings give values to. SAM wants quotes around a value that is nothing.
+fn given(settings: &Table) -> Vec<(&str, &str)> {
+    let overrides = settings["parameter_overrides"].as_array();
+    let overrides = overrides.unwrap().iter();
+    overrides
+        .map(|given| given.as_str().unwrap().split_once('=').unwrap())
+        .map(|(name, value)| (name, value.trim_matches('"')))
+        .collect()
 }
 
 fn environments() -> [Environment; 4] {
     let mut config: Table = read("samconfig.toml").parse().unwrap();
     config.remove("version").unwrap();
+    config.remove(LOCAL).unwrap();
     let names: BTreeSet<&str> = config.keys().map(String::as_str).collect();
     assert_eq!(names, BTreeSet::from(ENVIRONMENTS));
-    ENVIRONMENTS.map(|name| {
-        let commands: BTreeMap<String, BTreeMap<String, Table>> =
-            config[name].clone().try_into().unwrap();
-        let commands = commands.into_iter().map(|(command, mut sections)| {
-            let parameters = sections.remove("parameters").unwrap();
-            assert!(sections.is_empty(), "{name}: {command}");
-            (command, parameters)
-        });
-        let commands = commands.collect();
-        Environment { name, commands }
+    ENVIRONMENTS.map(|name| Environment {
+        name,
+        commands: commands(&config, name),
     })
+}
+
+/// The commands of an environment, each with its settings.
+fn commands(config: &Table, environment: &str) -> BTreeMap<String, Table> {
+    let commands: BTreeMap<String, BTreeMap<String, Table>> =
+        config[environment].clone().try_into().unwrap();
+    let commands = commands.into_iter().map(|(command, mut sections)| {
+        let parameters = sections.remove("parameters").unwrap();
+        assert!(sections.is_empty(), "{environment}: {command}");
+        (command, parameters)
+    });
+    commands.collect()
+}
+
+#[test]
+fn the_local_environment_runs_functions_and_deploys_nothing() {
+    let config: Table = read("samconfig.toml").parse().unwrap();
+    let commands = commands(&config, LOCAL);
+    // `sam build` and `sam deploy` find no section of theirs, nor a global one.
+    let there_are: Vec<&str> = commands.keys().map(String::as_str).collect();
+    let wanted = ["local_invoke", "local_start_api", "local_start_lambda"];
+    assert_eq!(there_are, wanted);
+    for (command, settings) in &commands {
+        // What the script writes, for the processors that `make local-template` builds for.
+        assert_eq!(
+            settings["template_file"].as_str(),
+            Some(".aws-sam/local.json")
+        );
+        assert_eq!(given(settings), [("Architecture", "x86_64")], "{command}");
+        assert_eq!(
+            settings["skip_pull_image"].as_bool(),
+            Some(true),
+            "{command}"
+        );
+    }
+    let makefile = read("Makefile");
+    let (_, recipe) = makefile.split_once("\nlocal-template: ").unwrap();
+    let recipe: Vec<&str> = recipe.lines().skip(1).take(2).map(str::trim).collect();
+    let wanted = [
+        "$(MAKE) build ARCHITECTURE=x86_64",
+        "python3 scripts/local_template.py",
+    ];
+    assert_eq!(recipe, wanted);
+    let script = read("scripts/local_template.py");
+    assert!(script.contains(r#"ROOT / ".aws-sam" / "local.json""#));
 }
 
 #[test]
