@@ -5,9 +5,10 @@ use shared::{
     aws, clock, config,
     model::{HookError, HookId},
     queue::Queue,
-    redeliver::redeliver,
+    redeliver::{LONGEST_CALL, redeliver},
     store::{HookErrors, Kept, OwnedError},
 };
+use tokio::time::Instant;
 
 use crate::{
     args::{ErrorsArgs, ErrorsCommand},
@@ -77,7 +78,8 @@ async fn send_again(errors: &HookErrors, deliveries: &Queue, found: OwnedError) 
     let which = Kept::OfError(found);
     let mut sent = 0;
     loop {
-        let done = redeliver(errors, deliveries, &which, until, clock::now()).await;
+        let deadline = Instant::now() + LONGEST_CALL;
+        let done = redeliver(errors, deliveries, &which, until, clock::now(), deadline).await;
         let done = done.context("what was not sent stays kept: try again")?;
         sent += done.redelivered;
         if !done.left {

@@ -4,11 +4,12 @@
 //! (claim, send, remove) for twenty deliveries at a time, since each may have 256 KiB. A delivery keeps
 //! its id and its event's id; its schedule begins anew.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::{
@@ -20,9 +21,9 @@ use crate::{
 /// How many deliveries one call sends at most.
 pub const MOST: usize = 1_000;
 
-/// How long one call goes on: with what it is at in the end, and tables and a queue that answer, it is
+/// How long a call should go on: with what it is at in the end, and tables and a queue that answer, it is
 /// over well before an API's caller is hung up on.
-const TIME: Duration = Duration::from_secs(10);
+pub const LONGEST_CALL: Duration = Duration::from_secs(10);
 
 /// How many deliveries are held in memory at once.
 const AT_ONCE: usize = 20;
@@ -52,16 +53,16 @@ pub enum RedeliverError {
     Store(#[from] StoreError),
 }
 
-/// Sends those of the kept deliveries again that failed until a time: up to [`MOST`] of them, and no
-/// longer than some seconds. One that is being sent by another call is left to that.
+/// Sends those of the kept deliveries again that failed until a time: up to [`MOST`] of them, and none after
+/// `deadline` but those it is at then. One that is being sent by another call is left to that.
 pub async fn redeliver(
     errors: &HookErrors,
     deliveries: &Queue,
     which: &Kept,
     until: Timestamp,
     now: Timestamp,
+    deadline: Instant,
 ) -> Result<Redelivered, RedeliverError> {
-    let started = Instant::now();
     let mut redelivered = 0;
     let mut pages = errors.kept(which, until);
     let mut waiting = Vec::new();
@@ -74,7 +75,7 @@ pub async fn redeliver(
         }
         let room = AT_ONCE.min(MOST - redelivered).min(waiting.len());
         let left = !waiting.is_empty();
-        if room == 0 || started.elapsed() > TIME {
+        if room == 0 || Instant::now() > deadline {
             return Ok(Redelivered { redelivered, left });
         }
         let rest = waiting.split_off(room);

@@ -11,9 +11,10 @@ use shared::{
     clock, error_responses,
     http::{ApiError, Caller, FieldErrors, HookPath, Params},
     model::{HookId, Principal},
-    redeliver::{Redelivered, redeliver},
+    redeliver::{LONGEST_CALL, Redelivered, redeliver},
     store::{HookErrors, Kept, OwnedError},
 };
+use tokio::time::Instant;
 
 use crate::{Details, Manage, owner};
 
@@ -147,7 +148,8 @@ impl Manage {
         now: Timestamp,
     ) -> Result<(StatusCode, Json<Redelivered>), ApiError> {
         let errors = &self.stores.errors;
-        let redelivered = redeliver(errors, &self.deliveries, which, until, now).await?;
+        let deadline = Instant::now() + LONGEST_CALL;
+        let redelivered = redeliver(errors, &self.deliveries, which, until, now, deadline).await?;
         Ok((StatusCode::ACCEPTED, Json(redelivered)))
     }
 }

@@ -1,6 +1,6 @@
 //! Failed deliveries on their way back into the queue.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_sqs::Client;
 use shared::{
@@ -9,6 +9,7 @@ use shared::{
     redeliver::{MOST, RedeliverError, Redelivered, redeliver},
     store::{HookErrors, Kept},
 };
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
@@ -23,6 +24,11 @@ struct Bench {
     sqs: Client,
     url: String,
     queue: Queue,
+}
+
+/// A deadline that no machine is too slow for.
+fn in_ten_minutes() -> Instant {
+    Instant::now() + Duration::from_mins(10)
 }
 
 impl Bench {
@@ -41,7 +47,16 @@ impl Bench {
     }
 
     async fn redeliver(&self, which: &Kept) -> Result<Redelivered, RedeliverError> {
-        redeliver(&self.errors, &self.queue, which, after(99), after(99)).await
+        let deadline = in_ten_minutes();
+        redeliver(
+            &self.errors,
+            &self.queue,
+            which,
+            after(99),
+            after(99),
+            deadline,
+        )
+        .await
     }
 
     /// Takes the jobs that are in the queue.
@@ -121,7 +136,16 @@ async fn what_the_queue_does_not_take_stays_and_can_be_asked_for_again() {
     let letters: Vec<_> = (0..30).map(|n| letter(id(n), 7, n)).collect();
     let of_error = Kept::OfError(record(&bench.errors, &letters).await);
     let nowhere = Queue::new(bench.sqs.clone(), format!("{}-gone", bench.url));
-    let failed = redeliver(&bench.errors, &nowhere, &of_error, after(99), after(99)).await;
+    let deadline = in_ten_minutes();
+    let failed = redeliver(
+        &bench.errors,
+        &nowhere,
+        &of_error,
+        after(99),
+        after(99),
+        deadline,
+    )
+    .await;
     assert!(
         matches!(failed, Err(RedeliverError::NotQueued)),
         "{failed:?}"
