@@ -71,7 +71,7 @@ const USER_AGENT_VALUE: &str = "BreatheCode-Webhooks/1.0";
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No endpoint could prove who it is.
-    #[error("the system has no certificates of anybody whom it trusts")]
+    #[error("SSL_CERT_FILE and SSL_CERT_DIR name no certificate of anybody who is to be trusted")]
     NobodyTrusted,
     /// It cannot start.
     #[error("the HTTP client cannot start")]
