@@ -1,7 +1,7 @@
 //! TLS for all clients: of AWS, of endpoints, and the command's of the API. What the system trusts is read
 //! once: that is most of what a function does at its start.
 //!
-//! Mozilla's roots are trusted beside the system's, since Lambda's system lacks some that large CDNs use.
+//! Mozilla's roots are trusted beside the system's, since Lambda's system has lacked some that large CDNs use.
 //! `SSL_CERT_FILE` and `SSL_CERT_DIR` name all that is trusted: where one is set, neither the system's nor
 //! Mozilla's roots count.
 

@@ -31,6 +31,7 @@ pub struct Gateway {
 
 impl Gateway {
     /// Hands requests to this service.
+    #[must_use]
     pub fn new(service: Router, reporter: Reporter) -> Self {
         let refusal = Router::new().fallback(async || ApiError::MalformedRequest);
         Self {

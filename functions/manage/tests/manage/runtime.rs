@@ -113,9 +113,10 @@ async fn a_malformed_request_is_answered_400_and_the_process_lives_on() {
 
     let log = process.end().await;
     log.assert_of_requests();
-    let classes = ["Refused"; 7].into_iter().chain(["Answered"; 2]);
-    let figures = classes.map(|class| json!({"Function": "manage", format!("Requests{class}"): 1}));
-    assert_eq!(log.metrics(), Vec::from_iter(figures));
+    let classes = [["Refused"; 7].as_slice(), &["Answered"; 2]].concat();
+    let figures = classes.iter();
+    let figures = figures.map(|class| json!({"Function": "manage", format!("Requests{class}"): 1}));
+    assert_eq!(log.metrics(), figures.collect::<Vec<_>>());
 }
 
 #[tokio::test]
