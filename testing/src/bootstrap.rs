@@ -10,6 +10,7 @@ use std::{
 
 use lambda_simulator::{InvocationError, InvocationStatus, Simulator};
 use serde_json::Value;
+use shared::http::ApiError;
 use tokio::{
     runtime::{Builder, Runtime},
     time::{Instant, sleep},
@@ -107,6 +108,25 @@ impl Bootstrap {
         self.invoke(event).await.answer.unwrap()
     }
 
+    /// Holds that a request is answered as a malformed one.
+    pub async fn assert_malformed(&self, request: Value) {
+        let answer = self.answer(request).await;
+        assert_eq!(answer["statusCode"], 400, "{answer}");
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert_eq!(body, ApiError::MalformedRequest.body());
+    }
+
+    /// Holds that a request panics that has more headers than any library can hold, or the gateway lets
+    /// through, and returns its id.
+    pub async fn assert_panics(&self, mut request: Value) -> String {
+        let headers = (0..40_000).map(|n| (n.to_string(), Value::from("")));
+        request["headers"] = Value::Object(headers.collect());
+        let ended = self.invoke(request).await;
+        let error = ended.answer.unwrap_err();
+        assert!(error.error_message.contains("panicked"), "{error:?}");
+        ended.request_id
+    }
+
     /// Takes the Runtime API away, which the process must not outlive.
     pub async fn end(mut self) -> Log {
         self.runtime_api.take().unwrap().end().await;
@@ -199,6 +219,17 @@ impl Log {
             let is_of_one = line["spans"][0]["requestId"].is_string();
             assert!(is_of_one || line.get("_aws").is_some(), "{line}");
         }
+    }
+
+    /// Holds that each line is of an invocation, and that this one panicked and no other.
+    pub fn assert_panicked(&self, request_id: &str) {
+        self.assert_of_requests();
+        let lines = self.lines.iter();
+        let panicked = lines.filter(|line| line["message"] == "panicked");
+        let requests: Vec<_> = panicked
+            .map(|line| &line["spans"][0]["requestId"])
+            .collect();
+        assert_eq!(requests, [request_id]);
     }
 
     /// The figures of all invocations, in their order, without what tells CloudWatch about them.

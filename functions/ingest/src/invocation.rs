@@ -2,13 +2,10 @@
 //! the two apart by what they send.
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use axum::Router;
-use lambda_http::{Adapter, request::LambdaRequest};
 use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::{RawValue, to_raw_value};
-use shared::{clock, http::measured, invocations, metrics::Reporter};
-use tower::ServiceExt;
+use shared::{clock, http::Gateway, invocations, metrics::Reporter};
 
 use crate::{Bus, Ingest, service};
 
@@ -21,26 +18,25 @@ struct Invocation {
 
 /// Works invocations for as long as Lambda sends some.
 pub async fn run(ingest: Ingest, bus: Bus, reporter: Reporter) -> Result<(), Error> {
-    let api = measured(service(ingest), reporter.clone());
+    let api = Gateway::new(service(ingest), reporter.clone());
     let handler =
         service_fn(move |event| answer(api.clone(), bus.clone(), reporter.clone(), event));
     invocations::run(Runtime::new(handler)).await
 }
 
 async fn answer(
-    api: Router,
+    api: Gateway,
     bus: Bus,
     reporter: Reporter,
-    LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>,
+    event: LambdaEvent<Box<RawValue>>,
 ) -> Result<Box<RawValue>, Error> {
-    let invocation: Invocation = serde_json::from_str(payload.get())?;
+    let payload = event.payload.get();
+    let invocation: Invocation = serde_json::from_str(payload)?;
     if invocation.records.is_some() {
-        let event: SqsEvent = serde_json::from_str(payload.get())?;
+        let event: SqsEvent = serde_json::from_str(payload)?;
         let invocation = reporter.begin(clock::now());
         let answer = bus.handle(event, invocation.metrics()).await?;
         return Ok(to_raw_value(&answer)?);
     }
-    let request: LambdaRequest = serde_json::from_str(payload.get())?;
-    let answer = Adapter::from(api).oneshot(LambdaEvent::new(request, context));
-    Ok(to_raw_value(&answer.await?)?)
+    Ok(to_raw_value(&api.answer(event).await?)?)
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use ingest::{Bus, Ingest};
+use lambda_runtime::Error;
 use shared::{aws, config, metrics::Reporter, queue::Queue, store::Stores, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
@@ -10,7 +11,7 @@ async fn main() -> ExitCode {
     telemetry::logged(Box::pin(run())).await
 }
 
-async fn run() -> Result<(), lambda_http::Error> {
+async fn run() -> Result<(), Error> {
     let tables = config::tables(&[
         config::HOOKS_TABLE,
         config::IDENTITIES_TABLE,

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use lambda_http::{Adapter, lambda_runtime::Runtime};
+use lambda_runtime::{Error, Runtime, service_fn};
 use manage::Manage;
 use shared::{
     aws, config,
     deliver::{client::DeliveryClient, guard::AddressGuard},
-    http::measured,
+    http::Gateway,
     invocations,
     metrics::Reporter,
     queue::Queue,
@@ -20,7 +20,7 @@ async fn main() -> ExitCode {
     telemetry::logged(Box::pin(run())).await
 }
 
-async fn run() -> Result<(), lambda_http::Error> {
+async fn run() -> Result<(), Error> {
     let tables = config::tables(&[
         config::HOOKS_TABLE,
         config::HOOK_STATE_TABLE,
@@ -36,6 +36,6 @@ async fn run() -> Result<(), lambda_http::Error> {
     let stores = Stores::new(&aws_sdk_dynamodb::Client::new(&aws), &tables);
     let deliveries = Queue::new(aws_sdk_sqs::Client::new(&aws), deliveries_url);
     let manage = Manage::new(stores, guard, client, deliveries);
-    let api = measured(manage::service(manage), reporter);
-    invocations::run(Runtime::new(Adapter::from(api))).await
+    let api = Gateway::new(manage::service(manage), reporter);
+    invocations::run(Runtime::new(service_fn(|event| api.answer(event)))).await
 }

@@ -4,12 +4,20 @@
 //! connector that nobody uses for each service. It has more than we need, too: another HTTP version, which
 //! neither DynamoDB nor SQS speaks, proxies and pools. What the SDK relies on is kept: the timeouts of its
 //! settings, which failures are worth another try, and that a connection is not used again after a failure.
+//!
+//! # After a freeze
+//!
+//! Lambda freezes a process between invocations. When it thaws, every connection that it kept may be dead, and
+//! none of them shows it before a request goes out on it. The SDK has three tries for a call, and each could
+//! take the next dead connection. So a try that has no answer retires the whole pool: whatever is sent after
+//! it goes out on a connection that was opened after it. Nothing is sent again here: which calls may be
+//! repeated is for the SDK's retry policy to say, and for the caller who set it.
 
 use std::{
     collections::HashMap,
     error::Error,
     fmt, io,
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -42,6 +50,11 @@ use tower::{Service, service_fn};
 
 use crate::tls;
 
+/// How long a connection is kept without a request. The invocations of a busy function follow each other within
+/// seconds and share their connections. A function that waited longer was frozen: a handshake, with its TLS
+/// session resumed, costs it less than a try that fails.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The SDK's HTTP client. There is a pool of connections for each pair of timeouts, which is one in all
 /// unless a source of credentials has its own.
 #[derive(Debug, Default)]
@@ -66,14 +79,10 @@ impl HttpClient for Transport {
             connect: settings.connect_timeout(),
             read: settings.read_timeout(),
         };
-        // Whoever panicked has left the connectors as they were.
-        let mut connectors = self
-            .connectors
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut connectors = locked(&self.connectors);
         let connector = connectors.entry(timeouts).or_insert_with(|| {
             SharedHttpConnector::new(Connector {
-                client: client(timeouts.connect),
+                pool: Arc::new(Pool::new(connect(timeouts.connect))),
                 read_timeout: timeouts.read,
             })
         });
@@ -96,21 +105,79 @@ impl HttpClient for Transport {
     }
 }
 
-/// A client whose connections, with their TLS, may take so long to open.
-fn client(
-    connect_timeout: Option<Duration>,
-) -> Client<impl Connect + Clone + Send + Sync + 'static, SdkBody> {
+/// What this mutex holds: whoever panicked has left it as it was.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens connections, which may take so long with their TLS.
+fn connect(limit: Option<Duration>) -> impl Connect + Clone + Send + Sync + 'static {
     let mut tcp = TcpConnector::new();
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
     let https = HttpsConnector::from((tcp, tls::client_config()));
-    let connect = service_fn(move |uri: Uri| {
+    service_fn(move |uri: Uri| {
         let opened = https.clone().call(uri);
-        Box::pin(within(connect_timeout, opened))
-    });
-    Client::builder(TokioExecutor::new())
+        Box::pin(within(limit, opened))
+    })
+}
+
+/// The client whose pool of connections is in use.
+struct Pool<C> {
+    connect: C,
+    client: Mutex<Arc<Client<C, SdkBody>>>,
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> Pool<C> {
+    fn new(connect: C) -> Self {
+        let client = Mutex::new(empty(connect.clone()));
+        Self { connect, client }
+    }
+
+    fn client(&self) -> Arc<Client<C, SdkBody>> {
+        locked(&self.client).clone()
+    }
+
+    /// Replaces this client, unless that has been done. Its idle connections are closed, and the others after
+    /// their requests.
+    fn retire(&self, client: &Arc<Client<C, SdkBody>>) {
+        let mut current = locked(&self.client);
+        if Arc::ptr_eq(&current, client) {
+            *current = empty(self.connect.clone());
+        }
+    }
+}
+
+/// A client that has no connections yet.
+fn empty<C: Connect + Clone>(connect: C) -> Arc<Client<C, SdkBody>> {
+    let client = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
-        .build(connect)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .build(connect);
+    Arc::new(client)
+}
+
+/// A try. If it ends without an answer after it was given a connection, its client is retired: also if nobody
+/// waits for it any longer, which is how the SDK ends a try whose time is over.
+struct Try<C: Connect + Clone + Send + Sync + 'static> {
+    pool: Arc<Pool<C>>,
+    client: Arc<Client<C, SdkBody>>,
+    connection: CaptureConnection,
+    is_answered: bool,
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> Try<C> {
+    fn answered(mut self) {
+        self.is_answered = true;
+    }
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> Drop for Try<C> {
+    fn drop(&mut self) {
+        if !self.is_answered && self.connection.connection_metadata().is_some() {
+            self.pool.retire(&self.client);
+        }
+    }
 }
 
 /// Waits that long for what may fail, or until it is there.
@@ -125,7 +192,7 @@ async fn within<T, E: Into<BoxError>>(
 }
 
 struct Connector<C> {
-    client: Client<C, SdkBody>,
+    pool: Arc<Pool<C>>,
     read_timeout: Option<Duration>,
 }
 
@@ -145,11 +212,20 @@ impl<C: Connect + Clone + Send + Sync + 'static> HttpConnector for Connector<C> 
         };
         let connection = capture_connection(&mut request);
         if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
+            let connection = connection.clone();
             capture.set_connection_retriever(move || retrieve(&connection));
         }
-        let sent = within(self.read_timeout, self.client.request(request));
+        let client = self.pool.client();
+        let sent = within(self.read_timeout, client.request(request));
+        let this_try = Try {
+            pool: Arc::clone(&self.pool),
+            client,
+            connection,
+            is_answered: false,
+        };
         HttpConnectorFuture::new(async move {
             let response = sent.await.map_err(classify)?;
+            this_try.answered();
             HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })

@@ -11,6 +11,12 @@
 //! connection's end says nothing about the endpoint, and must not cost a delivery its next attempt
 //! minutes later. A request that breaks off on a new connection is a failed attempt.
 //!
+//! Lambda freezes a process between invocations. When it thaws, every connection that it kept may be
+//! dead, and none of them shows it before a request goes out on it. So the resend never takes another
+//! kept connection: it goes out on a fresh one, which is not kept. And idle connections are kept for
+//! seconds only, so that a process that was frozen finds few; that alone is not enough, since its
+//! clock may have been frozen with it.
+//!
 //! # What an endpoint can cost
 //!
 //! The HTTP library takes heads of at most 100 fields and about 400 KiB, and no more than 16 KiB of
@@ -19,10 +25,10 @@
 //! to parse what the line can carry, but no memory. Neither reqwest nor its connectors give a handle
 //! to count them.
 
-use std::{cell::Cell, error::Error, io, time::Duration};
+use std::{cell::Cell, error::Error, io, sync::Arc, time::Duration};
 
 use reqwest::{
-    Client, RequestBuilder, Response,
+    Client, Request, Response,
     dns::Resolve,
     header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT},
     redirect::Policy,
@@ -43,6 +49,10 @@ use crate::{
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a connection is kept without a request. Many servers (Node.js, Apache, uvicorn) close theirs after
+/// 5 s: ours must be gone before that, or a request meets the close.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// How much of an answer's body is read, in bytes. A longer one counts as read, and costs the
 /// endpoint its connection.
 const ANSWER_LIMIT: usize = 64 * 1024;
@@ -61,7 +71,7 @@ const USER_AGENT_VALUE: &str = "BreatheCode-Webhooks/1.0";
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No endpoint could prove who it is.
-    #[error("the system has no certificates of anybody whom it trusts")]
+    #[error("SSL_CERT_FILE and SSL_CERT_DIR name no certificate of anybody who is to be trusted")]
     NobodyTrusted,
     /// It cannot start.
     #[error("the HTTP client cannot start")]
@@ -89,7 +99,10 @@ impl From<Outcome> for Reply {
 /// Makes attempts. Connections are kept and shared between them; cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct DeliveryClient {
-    http: Client,
+    pooled: Client,
+    /// For resends: each request has a connection of its own. Whether a connection is kept can be set for a
+    /// client only, and not for a request.
+    fresh: Client,
     guard: AddressGuard,
 }
 
@@ -111,20 +124,29 @@ impl DeliveryClient {
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE)),
         ]);
-        let http = Client::builder()
-            .tls_backend_preconfigured(tls::client_config())
-            .default_headers(headers)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(Policy::none())
-            .no_proxy()
-            .dns_resolver(GuardedResolver::new(guard.clone(), resolver))
-            .connector_layer(MapRequestLayer::new(|destination| {
-                // Outside an exchange's first sending nobody wants to know.
-                let _ = OPENED.try_with(|opened| opened.set(true));
-                destination
-            }))
-            .build()?;
-        Ok(Self { http, guard })
+        let resolver = Arc::new(GuardedResolver::new(guard.clone(), resolver));
+        let client = |idle_per_host| {
+            Client::builder()
+                .tls_backend_preconfigured(tls::client_config())
+                .default_headers(headers.clone())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .pool_max_idle_per_host(idle_per_host)
+                .redirect(Policy::none())
+                .no_proxy()
+                .dns_resolver(Arc::clone(&resolver))
+                .connector_layer(MapRequestLayer::new(|destination| {
+                    // Outside an exchange's first sending nobody wants to know.
+                    let _ = OPENED.try_with(|opened| opened.set(true));
+                    destination
+                }))
+                .build()
+        };
+        Ok(Self {
+            pooled: client(usize::MAX)?,
+            fresh: client(0)?,
+            guard,
+        })
     }
 
     /// POSTs a payload, byte for byte and under these headers beside the document's, and says how
@@ -134,12 +156,14 @@ impl DeliveryClient {
             return failed(Outcome::Refused, &error).into();
         }
         let request = self
-            .http
+            .pooled
             .post(target.url().clone())
             .headers(headers)
-            .body(payload.get().to_owned());
+            .body(payload.get().to_owned())
+            .build();
         let deadline = Instant::now() + DELIVERY_DEADLINE;
-        let exchange = bound_for(target.url(), exchange(request));
+        let exchange = async { self.exchange(request?).await };
+        let exchange = bound_for(target.url(), exchange);
         let response = match timeout_at(deadline, exchange).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return failed(classify(&error), root_cause(&error)).into(),
@@ -155,25 +179,28 @@ impl DeliveryClient {
         let _ = timeout_at(patience, read_to_keep(response)).await;
         reply
     }
+
+    /// Sends a request, once more if a kept connection was closed under it, and reads the answer's head.
+    async fn exchange(&self, request: Request) -> Result<Response, reqwest::Error> {
+        let again = request.try_clone();
+        let first = async {
+            let sent = self.pooled.execute(request).await;
+            (sent, OPENED.with(Cell::get))
+        };
+        match (OPENED.scope(Cell::new(false), first).await, again) {
+            ((Err(error), false), Some(again)) if is_broken_off(&error) => {
+                tracing::debug!("a kept connection was closed: the request is sent once more");
+                self.fresh.execute(again).await
+            }
+            ((sent, _), _) => sent,
+        }
+    }
 }
 
 tokio::task_local! {
     /// Whether the request that this task sends has had a connection opened. If not, it has been
     /// given one that was kept: hyper asks for a new one in the task of the request.
     static OPENED: Cell<bool>;
-}
-
-/// Sends a request, once more if a kept connection was closed under it, and reads the answer's head.
-async fn exchange(request: RequestBuilder) -> Result<Response, reqwest::Error> {
-    let again = request.try_clone();
-    let first = async { (request.send().await, OPENED.with(Cell::get)) };
-    match (OPENED.scope(Cell::new(false), first).await, again) {
-        ((Err(error), false), Some(again)) if is_broken_off(&error) => {
-            tracing::debug!("a kept connection was closed: the request is sent once more");
-            again.send().await
-        }
-        ((sent, _), _) => sent,
-    }
 }
 
 /// Reads an answer's body to its end, so that the connection can be used again, unless it is long.

@@ -22,6 +22,9 @@ pub enum ApiError {
     /// There is nothing at this path.
     #[error("Not found.")]
     UnknownPath,
+    /// It is no request: its host, path, query or a header is none, or its body is not what the gateway says.
+    #[error("Malformed request: its URL, its headers or its body cannot be read.")]
+    MalformedRequest,
     /// The path is served, but not with this method.
     #[error("Method \"{0}\" not allowed.")]
     MethodNotAllowed(Method),
@@ -138,6 +141,7 @@ impl ApiError {
             Self::Unauthorized(error) => (StatusCode::UNAUTHORIZED, auth_slug(error)),
             Self::PermissionDenied(_) => (StatusCode::FORBIDDEN, "permission-denied"),
             Self::UnknownPath => (StatusCode::NOT_FOUND, "not-found"),
+            Self::MalformedRequest => (StatusCode::BAD_REQUEST, "malformed-request"),
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
             Self::UnsupportedMediaType(_) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type")

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A service of which each request is an invocation, with figures of its own.
-pub fn measured(service: Router, reporter: Reporter) -> Router {
+pub(super) fn measured(service: Router, reporter: Reporter) -> Router {
     service.layer(from_fn_with_state(reporter, measure))
 }
 

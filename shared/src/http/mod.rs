@@ -4,6 +4,7 @@ mod body;
 mod error;
 mod extract;
 mod fields;
+mod gateway;
 mod measured;
 pub mod openapi;
 mod page;
@@ -19,7 +20,7 @@ pub use body::{json_body, object};
 pub use error::ApiError;
 pub use extract::{Body, Caller, HookPath, Params, TokenOwner};
 pub use fields::{Field, FieldErrors, TextField};
-pub use measured::measured;
+pub use gateway::Gateway;
 pub use page::{Listing, Page, PageLinks};
 // For `routes!`, in the crates that have some.
 #[doc(hidden)]

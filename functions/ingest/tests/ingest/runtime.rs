@@ -86,23 +86,45 @@ async fn what_is_no_event_of_its_kinds_is_an_error_and_the_process_lives_on() {
 }
 
 #[tokio::test]
-async fn a_request_that_panics_is_an_error_and_the_process_lives_on() {
+async fn a_malformed_request_is_answered_400_and_the_process_lives_on() {
     let (on_bus, process) = start().await;
-    // The library that makes a request of the event cannot make one of this.
-    let mut request = file("publish");
-    request["headers"]["host"] = json!("not a host");
-    let ended = process.invoke(request).await;
-    let error = ended.answer.unwrap_err();
-    assert!(error.error_message.contains("panicked"), "{error:?}");
-    let answer = process.answer(file("publish")).await;
+    let malformed = [
+        ("/headers/host", "not a host"),
+        ("/headers/host", "api.example/v1"),
+        ("/rawQueryString", "not a query"),
+        ("/rawQueryString", "\""),
+        ("/rawQueryString", "<"),
+        ("/rawQueryString", "\u{1}"),
+    ];
+    for (at, text) in malformed {
+        let mut request = file("publish");
+        *request.pointer_mut(at).unwrap() = json!(text);
+        process.assert_malformed(request).await;
+    }
+    assert_eq!(on_bus.function.queued().await, Vec::<u64>::new());
+    let mut unusual = file("publish");
+    unusual["rawQueryString"] = json!("é");
+    let answer = process.answer(unusual).await;
     assert_eq!(answer["statusCode"], 202, "{answer}");
     assert_eq!(on_bus.function.queued().await, [2]);
 
     let log = process.end().await;
     log.assert_of_requests();
-    let lines = log.of_request(&ended.request_id);
-    let panicked = lines.iter().filter(|line| line["message"] == "panicked");
-    assert_eq!(panicked.count(), 1, "{lines:?}");
+    let refused = json!({"Function": "ingest", "RequestsRefused": 1});
+    assert_eq!(
+        log.metrics()[..malformed.len()],
+        [(); 6].map(|()| refused.clone())
+    );
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error_and_the_process_lives_on() {
+    let (on_bus, process) = start().await;
+    let panicked = process.assert_panics(file("publish")).await;
+    let answer = process.answer(file("publish")).await;
+    assert_eq!(answer["statusCode"], 202, "{answer}");
+    assert_eq!(on_bus.function.queued().await, [2]);
+    process.end().await.assert_panicked(&panicked);
 }
 
 #[tokio::test]

@@ -88,30 +88,44 @@ async fn what_is_no_request_is_an_error_and_the_process_lives_on() {
 }
 
 #[tokio::test]
-async fn a_request_that_panics_is_an_error_and_the_process_lives_on() {
+async fn a_malformed_request_is_answered_400_and_the_process_lives_on() {
     let (_world, process) = start().await;
-    // The library that makes a request of the event cannot make one of these.
-    let mut host = file("manage", "get-hook");
-    host["headers"]["host"] = json!("not a host");
-    let mut query = file("manage", "list-hooks");
-    query["rawQueryString"] = json!("like=not a query");
-    let mut panicked = Vec::new();
-    for request in [host, query] {
-        let ended = process.invoke(request).await;
-        let error = ended.answer.unwrap_err();
-        assert!(error.error_message.contains("panicked"), "{error:?}");
-        panicked.push(ended.request_id);
+    let malformed = [
+        ("/headers/host", "not a host"),
+        ("/headers/host", "api.example/v1"),
+        ("/headers/accept", "a\r\nb"),
+        ("/rawQueryString", "like=not a query"),
+        ("/rawQueryString", "like=\""),
+        ("/rawQueryString", "like=<"),
+        ("/rawQueryString", "like=\u{1}"),
+    ];
+    for (at, text) in malformed {
+        let mut request = file("manage", "list-hooks");
+        *request.pointer_mut(at).unwrap() = json!(text);
+        process.assert_malformed(request).await;
     }
-    let answer = process.answer(file("manage", "get-hook")).await;
-    assert_eq!(answer["statusCode"], 200, "{answer}");
+    let mut unusual = file("manage", "list-hooks");
+    unusual["rawQueryString"] = json!("like=é");
+    for request in [unusual, file("manage", "get-hook")] {
+        let answer = process.answer(request).await;
+        assert_eq!(answer["statusCode"], 200, "{answer}");
+    }
 
     let log = process.end().await;
     log.assert_of_requests();
-    for request_id in panicked {
-        let lines = log.of_request(&request_id);
-        let panicked = lines.iter().filter(|line| line["message"] == "panicked");
-        assert_eq!(panicked.count(), 1, "{lines:?}");
-    }
+    let classes = [["Refused"; 7].as_slice(), &["Answered"; 2]].concat();
+    let figures = classes.iter();
+    let figures = figures.map(|class| json!({"Function": "manage", format!("Requests{class}"): 1}));
+    assert_eq!(log.metrics(), figures.collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error_and_the_process_lives_on() {
+    let (_world, process) = start().await;
+    let panicked = process.assert_panics(file("manage", "get-hook")).await;
+    let answer = process.answer(file("manage", "get-hook")).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    process.end().await.assert_panicked(&panicked);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::{
     operation::list_tables::ListTablesError,
 };
 use aws_smithy_runtime_api::client::result::DispatchFailure;
+use futures_util::future::join_all;
 use rcgen::{CertificateParams, KeyPair};
 use rstest::rstest;
 use rustls::{
@@ -18,7 +19,7 @@ use rustls::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -155,6 +156,131 @@ async fn a_call_is_not_tried_more_often_than_the_sdk_says() {
     let (addr, served) = service(&[&[""], &[""]]).await;
     failing(&client_of("http", addr, 2, patient())).await;
     assert_eq!(served.await.unwrap(), [1, 1]);
+}
+
+/// How many connections are kept while the process is frozen.
+const KEPT: usize = 8;
+/// How often the SDK tries a call unless it is told otherwise.
+const TRIES: u32 = 3;
+
+/// A service, a client, and the connections that it has kept.
+async fn kept(
+    timeouts: TimeoutConfig,
+    count: usize,
+) -> (TcpListener, Client, Vec<BufReader<TcpStream>>) {
+    let (listener, addr) = silent().await;
+    let client = client_of("http", addr, TRIES, timeouts);
+    let service = async {
+        let mut streams = Vec::new();
+        for _ in 0..count {
+            let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+            assert!(read_request(&mut stream).await);
+            streams.push(stream);
+        }
+        for stream in &mut streams {
+            stream.write_all(ANSWER.as_bytes()).await.unwrap();
+        }
+        streams
+    };
+    let (calls, streams) = tokio::join!(calls(&client, count), service);
+    assert!(calls.iter().all(Result::is_ok), "{calls:?}");
+    (listener, client, streams)
+}
+
+async fn calls(client: &Client, count: usize) -> Vec<Result<(), SdkError<ListTablesError>>> {
+    join_all((0..count).map(|_| call(client))).await
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Close,
+    Reset,
+    /// The peer is gone, and nothing comes back.
+    Silence,
+}
+
+/// How the connections end that were kept while the process was frozen.
+#[derive(Clone, Copy, Debug)]
+enum Thaw {
+    /// They have ended, and nobody has looked at them since.
+    Before(End),
+    /// Whoever held them has forgotten them: each ends with the first request on it.
+    AtTheRequest(End),
+}
+
+async fn end(stream: BufReader<TcpStream>, how: End) {
+    match how {
+        End::Close => {}
+        End::Reset => stream.get_ref().set_zero_linger().unwrap(),
+        End::Silence => std::future::pending().await,
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn calls_succeed_within_their_tries_when_all_kept_connections_are_dead(
+    #[values(
+        Thaw::Before(End::Close),
+        Thaw::Before(End::Reset),
+        Thaw::AtTheRequest(End::Close),
+        Thaw::AtTheRequest(End::Reset),
+        Thaw::AtTheRequest(End::Silence)
+    )]
+    thaw: Thaw,
+    // With a few there are as many dead connections as each has tries.
+    #[values(1, 2, KEPT)] count: usize,
+) {
+    let timeouts = TimeoutConfig::builder();
+    let timeouts = timeouts.operation_attempt_timeout(SHORT).build();
+    let (listener, client, streams) = kept(timeouts, KEPT).await;
+    let mut service = JoinSet::new();
+    for mut stream in streams {
+        match thaw {
+            Thaw::Before(how) => end(stream, how).await,
+            Thaw::AtTheRequest(how) => {
+                service.spawn(async move {
+                    if read_request(&mut stream).await {
+                        end(stream, how).await;
+                    }
+                });
+            }
+        }
+    }
+    service.spawn(async move {
+        let mut fresh = JoinSet::new();
+        loop {
+            let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+            fresh.spawn(async move {
+                while read_request(&mut stream).await {
+                    stream.write_all(ANSWER.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    let calls = calls(&client, count).await;
+    assert!(calls.iter().all(Result::is_ok), "{calls:?}");
+}
+
+#[rstest]
+#[case::used_again(Duration::from_secs(9), false)]
+#[case::too_old(Duration::from_secs(11), true)]
+#[tokio::test]
+async fn an_idle_connection_is_kept_for_seconds(#[case] idle: Duration, #[case] is_new: bool) {
+    let (listener, client, streams) = kept(patient(), 1).await;
+    tokio::time::pause();
+    tokio::time::advance(idle).await;
+    tokio::time::resume();
+    let service = async {
+        let mut stream = if is_new {
+            BufReader::new(listener.accept().await.unwrap().0)
+        } else {
+            streams.into_iter().next().unwrap()
+        };
+        assert!(read_request(&mut stream).await);
+        stream.write_all(ANSWER.as_bytes()).await.unwrap();
+    };
+    let met = async { tokio::join!(call(&client), service).0 };
+    timeout(PATIENCE, met).await.unwrap().unwrap();
 }
 
 #[rstest]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use futures_util::future::join_all;
 use rstest::rstest;
 use shared::{
     deliver::client::DeliveryClient,
@@ -10,7 +11,8 @@ use shared::{
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
-    time::Instant,
+    task::JoinSet,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -120,6 +122,89 @@ async fn a_request_on_a_new_connection_that_ends_is_a_failed_attempt(
     let (target, payload) = (at(addr), payload("{}"));
     let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
     assert_eq!(outcome, Outcome::Broken);
+    assert_untouched(listener);
+}
+
+/// How the connections end that were kept while the process was frozen.
+#[derive(Clone, Copy, Debug)]
+enum Thaw {
+    /// They have ended, and nobody has looked at them since.
+    Before(End),
+    /// Whoever held them has forgotten them: each ends with the first request on it.
+    AtTheRequest(End),
+}
+
+#[rstest]
+#[tokio::test]
+async fn ten_kept_connections_that_end_at_once_fail_no_attempt(
+    #[values(
+        Thaw::Before(End::Close),
+        Thaw::Before(End::Reset),
+        Thaw::AtTheRequest(End::Close),
+        Thaw::AtTheRequest(End::Reset),
+        Thaw::AtTheRequest(End::CloseWithinTheHead)
+    )]
+    thaw: Thaw,
+    // With fewer than ten there is another kept connection that a resend could take.
+    #[values(1, 5, 10)] attempts: usize,
+) {
+    let (listener, addr) = listener().await;
+    let (client, target, payload) = (client(&[addr]), at(addr), payload("{}"));
+    let post_all = |count| join_all((0..count).map(|_| post(&client, &target, &payload)));
+    let mut kept = Vec::new();
+    let endpoint = async {
+        for _ in 0..10 {
+            kept.push(accept(&listener).await);
+        }
+        for stream in &mut kept {
+            stream.write_all(NO_CONTENT).await.unwrap();
+        }
+    };
+    let (outcomes, ()) = tokio::join!(post_all(10), endpoint);
+    assert_eq!(outcomes, [Outcome::Answered(204); 10]);
+
+    let mut endpoint = JoinSet::new();
+    for mut stream in kept {
+        match thaw {
+            Thaw::Before(how) => end(stream, how).await,
+            Thaw::AtTheRequest(how) => {
+                endpoint.spawn(async move {
+                    read_request(&mut stream).await;
+                    end(stream, how).await;
+                });
+            }
+        }
+    }
+    endpoint.spawn(async move {
+        loop {
+            accept(&listener).await.write_all(NO_CONTENT).await.unwrap();
+        }
+    });
+    let outcomes = post_all(attempts).await;
+    assert_eq!(outcomes, vec![Outcome::Answered(204); attempts]);
+}
+
+#[rstest]
+#[case::used_again(Duration::from_secs(3), false)]
+#[case::too_old(Duration::from_secs(5), true)]
+#[tokio::test]
+async fn an_idle_connection_is_kept_for_seconds(#[case] idle: Duration, #[case] is_new: bool) {
+    let (listener, addr, client, mut kept) = kept().await;
+    tokio::time::pause();
+    tokio::time::advance(idle).await;
+    tokio::time::resume();
+    let endpoint = async {
+        let mut stream = if is_new {
+            accept(&listener).await
+        } else {
+            read_request(&mut kept).await;
+            kept
+        };
+        stream.write_all(NO_CONTENT).await.unwrap();
+    };
+    let (target, payload) = (at(addr), payload("{}"));
+    let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
+    assert_eq!(outcome, Outcome::Answered(204));
     assert_untouched(listener);
 }
 
