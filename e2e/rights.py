@@ -10,14 +10,14 @@ from stack import STACK, statements, listed
 
 def granted(stack, function):
     """The pairs of an action and a resource that a function's role allows, resources by their plain names.
-    What belongs to the runtime (logs, traces) is not a function's own."""
+    What belongs to the runtime (logs, traces, network interfaces) is not a function's own."""
     role = stack.template["Resources"][f"{function}Role"]
     return {
         (action, plain(stack, resource))
         for statement in statements(role)
+        if statement["Effect"] == "Allow" and not listed(statement["Action"])[0].startswith(("logs:", "ec2:"))
         for action in listed(statement["Action"])
         for resource in listed(statement["Resource"])
-        if not action.startswith("logs:")
     }
 
 

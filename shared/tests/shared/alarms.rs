@@ -19,7 +19,8 @@ const GUIDE: &str = "docs/OPERATIONS.md";
 const OURS: &str = "AWS::StackName";
 
 /// The metrics of AWS that are used, by namespace.
-const OF_AWS: [(&str, &[&str]); 2] = [
+const OF_AWS: [(&str, &[&str]); 3] = [
+    ("AWS/ApiGateway", &["5xx", "Count"]),
     (
         "AWS/SQS",
         &[
@@ -115,6 +116,7 @@ fn assert_known(namespace: &str, name: &str, dimension: (&str, &str)) {
     assert!(names.contains(&name), "{namespace}: {name}");
     let (wanted_key, resource) = match namespace {
         "AWS/SQS" => ("QueueName", value.strip_suffix(".QueueName").unwrap()),
+        "AWS/ApiGateway" => ("ApiId", value),
         _ => ("FunctionName", value),
     };
     assert_eq!(key, wanted_key, "{name}");
@@ -177,11 +179,28 @@ fn each_alarm_watches_metrics_that_there_are() {
         // What CloudWatch allows in an alarm.
         assert!((1..=10).contains(&watched.len()), "{name}");
         for metric in watched {
-            let [dimension] = metric["Dimensions"].as_vec().unwrap().as_slice() else {
-                panic!("{name}: one dimension");
-            };
+            let dimensions: Vec<_> = metric["Dimensions"]
+                .as_vec()
+                .unwrap()
+                .iter()
+                .map(|dimension| (text(&dimension["Name"]), text(&dimension["Value"])))
+                .collect();
+            let dimension = dimensions[0];
+            if dimensions.len() > 1 {
+                // What Lambda counts for a version behind an alias.
+                let function = dimension.1;
+                let (alias, version) = (
+                    format!("${{{function}}}:live"),
+                    format!("{function}.Version.Version"),
+                );
+                let wanted = [
+                    dimension,
+                    ("Resource", &alias),
+                    ("ExecutedVersion", &version),
+                ];
+                assert_eq!(dimensions, wanted, "{name}");
+            }
             let [namespace, metric] = ["Namespace", "MetricName"].map(|key| text(&metric[key]));
-            let dimension = (text(&dimension["Name"]), text(&dimension["Value"]));
             assert_known(namespace, metric, dimension);
         }
         // Each of them by its id, and all with the same period.

@@ -22,7 +22,8 @@ const QUEUE_STATEMENTS: &str =
 const TABLES: &str = "Resources/{AWS::DynamoDB::Table}";
 const LOG_GROUPS: &str = "Resources/{AWS::Logs::LogGroup}/Properties";
 const ROLES: &str = "Resources/{AWS::IAM::Role}/Properties";
-const RIGHTS: &str = "Resources/{AWS::IAM::Role}/Properties/Policies/#/PolicyDocument/Statement/#";
+// Of a role that has no rights beside its function's.
+const RIGHTS: &str = "Resources/IngestRole/Properties/Policies/#/PolicyDocument/Statement/#";
 
 const GLOBALS: &str = "Globals/Function";
 
@@ -115,6 +116,11 @@ const TAKEN_OUT: &[(&str, &str, &str)] = &[
     ("vpc", "Conditions", "InVpc"),
     ("vpc", "Resources/Manage/Properties", "VpcConfig"),
     ("vpc", "Resources/Deliver/Properties", "VpcConfig"),
+    (
+        "vpc",
+        "Resources/ManageRole/Properties/Policies/#/PolicyDocument/Statement/#",
+        "Condition",
+    ),
     ("logging", GLOBALS, "LoggingConfig"),
     ("logging", GLOBALS, "LoggingConfig/*"),
     ("log groups", "Resources/ApiLogs/Properties", "LogGroupName"),
@@ -345,6 +351,12 @@ const WRITTEN_IN: &[(&str, &str, &str, &str)] = &[
         "DeploymentPreference/Alarms",
         "[ErrorRateAlarm]",
     ),
+    (
+        "versions",
+        "Resources/NewVersionAlarm/Properties/Metrics/#/MetricStat/Metric",
+        "Dimensions",
+        "[]",
+    ),
     ("versions", FUNCTIONS, "VersionDescription", "'${LogLevel}'"),
     ("versions", FUNCTIONS, "MemorySize", "ThrottlingRateLimit"),
     (
@@ -362,11 +374,10 @@ const WRITTEN_IN: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "vpc",
-        "Resources/DeliverRole/Properties",
-        "ManagedPolicyArns",
-        "[[Traces, 'arn:${AWS::Partition}:iam::aws:policy/AWSXRayDaemonWriteAccess', 'AWS::NoValue']]",
+        "Resources/DeliverRole/Properties/Policies/#/PolicyDocument/Statement/#",
+        "Condition/ArnLike/lambda:SourceFunctionArn",
+        "'arn:aws:lambda:eu-central-1:123456789012:function:another'",
     ),
-    ("logging", GLOBALS, "LoggingConfig/LogFormat", "Text"),
     (
         "logging",
         GLOBALS,

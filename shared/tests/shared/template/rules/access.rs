@@ -5,17 +5,19 @@ use yaml_rust2::Yaml;
 use super::{Complaints, FUNCTION, NO_VALUE, texts_of};
 use crate::template::{Template, entries, resource, texts};
 
-/// Policies of AWS's that may be attached to a role although they have a `*` in them, and when: neither X-Ray's traces
-/// nor network interfaces are resources that a statement of ours could name.
-const POLICIES_OF_AWS: [(&str, &str); 2] = [
-    (
-        "Traces",
-        "arn:${AWS::Partition}:iam::aws:policy/AWSXRayDaemonWriteAccess",
-    ),
-    (
-        "InVpc",
-        "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole",
-    ),
+/// The policy of AWS's that may be attached to a role although it has a `*` in it, when functions trace: X-Ray has no
+/// resources that a statement of ours could name.
+pub(super) const TRACES: &str = "arn:${AWS::Partition}:iam::aws:policy/AWSXRayDaemonWriteAccess";
+
+/// What Lambda does with a function's role when the function is in a VPC, or was: on network interfaces that it makes
+/// itself, so that a statement of ours cannot name them.
+const NETWORK_INTERFACES: [&str; 6] = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:UnassignPrivateIpAddresses",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
 ];
 
 /// What the name of a secret has in it.
@@ -28,17 +30,22 @@ const PLAIN: [&str; 1] = ["AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH"];
 pub(super) fn rights(template: &Template, complaints: &mut Complaints) {
     for (resource, described) in entries(&template["Resources"]) {
         for statement in statements(described).into_iter().filter(|one| !denies(one)) {
-            let parts = ["Action", "Resource"].map(|part| &statement[part]);
-            let mut named = parts.into_iter().flat_map(texts);
+            let actions = texts(&statement["Action"]);
+            let of_lambda = actions
+                .iter()
+                .all(|action| NETWORK_INTERFACES.contains(action));
+            let resources = texts(&statement["Resource"]).into_iter();
+            let mut named = actions
+                .iter()
+                .copied()
+                .chain(resources.filter(|_| !of_lambda));
             let anything = named.any(|name| name.contains('*'));
             let all_but = entries(statement).any(|(part, _)| part.starts_with("Not"));
             complaints.unless(!anything && !all_but, resource, "a right to anything");
         }
         let policies = &described["Properties"]["ManagedPolicyArns"];
         for policy in policies.as_vec().into_iter().flatten() {
-            let known = POLICIES_OF_AWS
-                .iter()
-                .any(|(condition, arn)| is_attached_if(policy, condition, arn));
+            let known = is_attached_if(policy, "Traces", TRACES);
             complaints.unless(
                 known,
                 resource,
@@ -47,6 +54,28 @@ pub(super) fn rights(template: &Template, complaints: &mut Complaints) {
         }
     }
 }
+
+/// Whether a function's role lets Lambda have network interfaces for it, and keeps the function's code from doing so.
+pub(super) fn has_network_interfaces(template: &Template, function: &str) -> bool {
+    let policies = &template.properties(&format!("{function}Role"))["Policies"];
+    let statements = statements(policies);
+    let (denied, allowed): (Vec<_>, Vec<_>) = statements.into_iter().partition(|one| denies(one));
+    let allowed: Vec<&str> = allowed
+        .iter()
+        .flat_map(|statement| texts(&statement["Action"]))
+        .filter(|action| action.starts_with("ec2:"))
+        .collect();
+    let denied = denied.iter().any(|statement| {
+        let parts = ["Action", "Resource"].map(|part| statement[part].as_str());
+        let source = &statement["Condition"]["ArnLike"]["lambda:SourceFunctionArn"];
+        parts == [Some("ec2:*"), Some("*")] && source.as_str() == Some(FUNCTIONS_OF_THE_ACCOUNT)
+    });
+    allowed == NETWORK_INTERFACES && denied
+}
+
+/// Whoever calls with a role of ours from within a function.
+const FUNCTIONS_OF_THE_ACCOUNT: &str =
+    "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:*";
 
 /// Whether a function's role has a policy of AWS's under a condition.
 pub(super) fn attached(template: &Template, function: &str, condition: &str, policy: &str) -> bool {

@@ -4,15 +4,12 @@ use std::collections::BTreeSet;
 
 use yaml_rust2::Yaml;
 
-use super::{Complaints, FUNCTION, NO_VALUE, access::attached, is_equality, texts_of};
+use super::{
+    Complaints, FUNCTION, NO_VALUE,
+    access::{TRACES, attached, has_network_interfaces},
+    is_equality, texts_of,
+};
 use crate::template::{Template, entries, texts};
-
-/// The policy of AWS's with what a function needs to send traces.
-const TRACES: &str = "arn:${AWS::Partition}:iam::aws:policy/AWSXRayDaemonWriteAccess";
-
-/// The policy of AWS's with what a function needs to have network interfaces in a VPC.
-const NETWORK_INTERFACES: &str =
-    "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole";
 
 /// The most characters of a version's description (Lambda).
 const DESCRIPTION: usize = 256;
@@ -102,17 +99,17 @@ pub(super) fn vpc(template: &Template, complaints: &mut Complaints) {
             function,
             "not in the VPC that parameters name, or needlessly",
         );
-        let may = attached(template, function, "InVpc", NETWORK_INTERFACES);
+        let may = has_network_interfaces(template, function);
         complaints.unless(
             may == calls,
             &format!("{function}Role"),
-            "it may not be in a VPC, or needlessly may",
+            "it may not be in a VPC, or its code may as well",
         );
     }
 }
 
 /// What is deployed is a version behind an alias, which traffic is shifted to as a parameter says, and no further when
-/// any alarm goes off. A parameter that a version copies is in its description: else a change of its value would make no
+/// invocations of the new versions fail. A parameter that a version copies is in its description: else a change of its value would make no
 /// new version, and have no effect.
 pub(super) fn versions(template: &Template, complaints: &mut Complaints) {
     let of_all = &template["Globals"]["Function"];
@@ -129,9 +126,30 @@ pub(super) fn versions(template: &Template, complaints: &mut Complaints) {
     );
     let off = template["Parameters"]["GradualDeployment"]["Default"].as_str() == Some("");
     complaints.unless(off, "GradualDeployment", "on, unasked");
-    let watched = texts(&preference["Alarms"]);
-    let all = watched == template.resources("AWS::CloudWatch::Alarm");
-    complaints.unless(all, "Globals", "traffic is shifted whatever the alarms say");
+    let watched = texts(&preference["Alarms"]) == ["NewVersionAlarm"];
+    complaints.unless(
+        watched,
+        "Globals",
+        "traffic is shifted whatever becomes of it",
+    );
+    let metrics = &template.properties("NewVersionAlarm")["Metrics"];
+    let metrics = metrics.as_vec().into_iter().flatten();
+    let dimensions =
+        metrics.filter_map(|metric| metric["MetricStat"]["Metric"]["Dimensions"].as_vec());
+    let versions: Vec<_> = dimensions
+        .flatten()
+        .filter(|dimension| dimension["Name"].as_str() == Some("ExecutedVersion"))
+        .filter_map(|dimension| dimension["Value"].as_str())
+        .collect();
+    let functions = template.resources(FUNCTION).into_iter();
+    let wanted: Vec<_> = functions
+        .map(|function| format!("{function}.Version.Version"))
+        .collect();
+    complaints.unless(
+        versions == wanted,
+        "NewVersionAlarm",
+        "not of each function's new version",
+    );
 
     for function in template.resources(FUNCTION) {
         let properties = template.properties(function);
