@@ -264,11 +264,7 @@ def queue(stack):
             answer = self.sqs.send_message_batch(QueueUrl=self.url, Entries=entries)
             assert not answer.get("Failed"), answer
 
-        def comes_again_after(self, seconds, redrive):
-            """Sets for how long a message is away that is handed out, and when it is not handed out again."""
-            attributes = {"VisibilityTimeout": str(seconds)}
-            if redrive:
-                attributes["RedrivePolicy"] = json.dumps(redrive)
+        def configure(self, **attributes):
             self.sqs.set_queue_attributes(QueueUrl=self.url, Attributes=attributes)
 
         def empty(self):

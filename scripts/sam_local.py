@@ -37,11 +37,15 @@ from local_events import (
 OPTIONS = ["--config-env", "local", "--container-dns", "127.0.0.1"]
 
 
+def function_of(event):
+    """The function that an event file is for, as the template names it."""
+    return event.split("/")[0].capitalize()
+
+
 def invoke(port, event):
     """What a function of `sam local start-lambda` answers to an event file, or why it does not."""
-    function = event.split("/")[0].capitalize()
     request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/2015-03-31/functions/{function}/invocations",
+        f"http://127.0.0.1:{port}/2015-03-31/functions/{function_of(event)}/invocations",
         data=(EVENTS / f"{event}.json").read_bytes(),
         headers={"Content-Type": "application/json"},
     )
@@ -54,8 +58,7 @@ def invoke(port, event):
 
 def invoke_once(environment, event):
     """What `sam local invoke` prints for an event file, or why it does not."""
-    function = event.split("/")[0].capitalize()
-    command = ["sam", "local", "invoke", function, *OPTIONS, "--event", EVENTS / f"{event}.json"]
+    command = ["sam", "local", "invoke", function_of(event), *OPTIONS, "--event", EVENTS / f"{event}.json"]
     done = subprocess.run(command, cwd=ROOT, env=environment, timeout=ANSWER, capture_output=True, text=True)
     try:
         return json.loads(done.stdout)

@@ -47,6 +47,10 @@ impl Report {
         let figures = begun.filter_map(|begun| {
             let (scenario, rest) = begun.split_once(" -->")?;
             let (figures, _) = rest.split_once(END)?;
+            // Of a scenario that there is no more, the page has no place for figures.
+            TEMPLATE
+                .contains(&format!("{{{{{scenario}}}}}"))
+                .then_some(())?;
             Some((scenario.to_owned(), figures.trim().to_owned()))
         });
         Self(figures.collect())

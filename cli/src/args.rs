@@ -341,7 +341,7 @@ deliveries that are kept with them; its user and that user's tokens; the academy
 the deliveries that are kept of what happened at it, and all their samples, which do not say where they
 are from. Nobody can get that back.
 
-What is in the queues goes by itself: deliveries to its hooks are dropped within four days at most.
+What is in the queues goes by itself: deliveries to its hooks are dropped within 14 days.
 Interrupted, or when one of its deliveries was given up meanwhile, the same command erases the rest.")]
     Erase {
         /// Its short name.
@@ -502,9 +502,11 @@ published once.")]
 }
 
 fn aws_addr(text: &str) -> Result<IpAddr, String> {
-    let address: IpAddr = text.parse().map_err(|_| "it is no IP address")?;
+    let address: IpAddr = text.parse().map_err(|_| "not an IP address")?;
     if address.is_unspecified() {
-        return Err("nobody can call it: give an address that this machine has".to_owned());
+        return Err(
+            "not an address that others can connect to: give one of this machine's".to_owned(),
+        );
     }
     Ok(address)
 }

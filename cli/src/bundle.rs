@@ -48,12 +48,9 @@ const ERRORS_TIMEOUT_S: u64 = 30;
 /// As the template has it: for how long a queue keeps a message.
 const RETENTION_S: u32 = 1_209_600;
 
-/// As the template has it: how often a job is handed out before it is a dead letter.
+/// As the template has it: how often a message is received before it is dead-lettered. With the visibility timeouts that
+/// outlasts an outage of an hour.
 const MAX_RECEIVES: u32 = 25;
-
-/// As the template has it: how often an event of the bus is handed out before it is dead. With the time
-/// in between it outlasts an outage of an hour.
-const EVENTS_MAX_RECEIVES: u32 = 25;
 
 /// The most messages that a worker gets at once.
 const BATCH_SIZE: i32 = 10;
@@ -111,7 +108,7 @@ impl Prepared {
         // Nobody takes what is in there, so it does not matter for how long that is hidden.
         let hidden_s = EVENTS_VISIBILITY_TIMEOUT_S;
         let dead_events_url = create_queue(&aws, "dead-events", hidden_s, None).await?;
-        let redrive = Some((dead_events_url.as_str(), EVENTS_MAX_RECEIVES));
+        let redrive = Some((dead_events_url.as_str(), MAX_RECEIVES));
         let events_url = create_queue(&aws, "events", hidden_s, redrive).await?;
         aws.route_events(EventRule {
             bus: STACK.to_owned(),

@@ -6,9 +6,10 @@
 //! invoked on the way to it
 //! ([Lambda's developer guide](https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html)).
 //!
-//! Here the header goes the same way and is counted, and nothing is stopped. A function is known by its queue.
+//! Here the header goes the same way and is counted, and nothing is stopped. A function is known by its queue. What a
+//! handler sends from a task that it has spawned carries no header.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::UNIX_EPOCH};
 
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use tokio::task::futures::TaskLocalFuture;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 /// The header of a request that carries the trace.
 pub(crate) const TRACE_HEADER: &str = "x-amzn-trace-id";
 
-/// The system attribute of a message that keeps it.
+/// The system attribute that SQS keeps the header in.
 pub(crate) const TRACE_ATTRIBUTE: &str = "AWSTraceHeader";
 
 tokio::task_local! {
@@ -25,8 +26,8 @@ tokio::task_local! {
     static CURRENT: Trace;
 }
 
-/// How many invocations of one function the longest chain has that ends with the one that gets this event: 1 if
-/// no message of it was sent by an invocation of the same function.
+/// Returns the length of the longest chain of invocations of this event's function that ends here: 1 if no message was
+/// sent by an earlier one.
 #[must_use]
 pub fn chain_length(event: &SqsEvent) -> u32 {
     let function = function(event);
@@ -46,18 +47,18 @@ where
 {
     let mut trace = Trace::of(&event);
     trace.root.get_or_insert_with(new_root);
-    let invocations = chain_length(&event);
-    trace
+    *trace
         .lineage
-        .insert(function(&event).to_owned(), invocations);
+        .entry(function(&event).to_owned())
+        .or_default() += 1;
     CURRENT.scope(trace, handler(event))
 }
 
 /// The id of a trace that begins.
 fn new_root() -> String {
-    let id = Uuid::now_v7().simple().to_string();
-    let (time, rest) = id.split_at(8);
-    format!("1-{time}-{rest}")
+    let seconds = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+    let id = Uuid::new_v4().simple().to_string();
+    format!("1-{seconds:08x}-{}", &id[8..])
 }
 
 /// The function that an event is for: the name of the queue that it comes from.
@@ -187,5 +188,15 @@ mod tests {
         let sent = traced(event, async |_| current()).await;
         let wanted = "Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=events:1|jobs:3";
         assert_eq!(sent.as_deref(), Some(wanted));
+    }
+
+    #[tokio::test]
+    async fn the_first_invocation_begins_a_trace() {
+        let sent = traced(event(&[""]), async |_| current()).await.unwrap();
+        let (root, lineage) = sent.split_once(';').unwrap();
+        let parts: Vec<_> = root.split('-').map(str::len).collect();
+        assert!(root.starts_with("Root=1-"), "{root}");
+        assert_eq!(parts, ["Root=1".len(), 8, 24]);
+        assert_eq!(lineage, "Lineage=jobs:1");
     }
 }

@@ -8,7 +8,7 @@ use tracing::{Instrument, info_span, instrument::Instrumented};
 /// Works invocations for as long as Lambda sends some.
 ///
 /// What is logged meanwhile stands in a span with the request's id, and no more than that: the log is paid for
-/// by its length, and Lambda's own lines have the trace beside the same id.
+/// by its length, and with `SystemLogLevel=INFO` Lambda's own lines have the rest beside the same id.
 pub async fn run<S>(runtime: Runtime<S>) -> Result<(), Error>
 where
     S: Service<LambdaInvocation, Response = (), Error = Error>,

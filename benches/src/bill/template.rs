@@ -130,7 +130,7 @@ Resources:
 
     #[test]
     fn priced_resources_are_counted() {
-        let template = Template(SMALL.to_owned());
+        let template = Template::small();
         let counts = [
             template.alarms(),
             template.alarm_metrics(),
@@ -144,9 +144,16 @@ Resources:
         }
     }
 
+    impl Template {
+        /// A template with one of each, and an alarm of two metrics.
+        pub(in crate::bill) fn small() -> Self {
+            Self(SMALL.to_owned())
+        }
+    }
+
     #[test]
     fn memory_is_read_per_function() {
-        let template = Template(SMALL.to_owned());
+        let template = Template::small();
         assert!((template.memory_mb("deliver").unwrap() - 256.0).abs() < 1e-9);
         assert!((template.memory_mb("ingest").unwrap() - 512.0).abs() < 1e-9);
         assert!(template.memory_mb("errors").is_err());

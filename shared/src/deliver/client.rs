@@ -15,7 +15,8 @@
 //! dead, and none of them shows it before a request goes out on it. So the resend never takes another
 //! kept connection: it goes out on a fresh one, which is not kept. And idle connections are kept for
 //! seconds only, so that a process that was frozen finds few; that alone is not enough, since its
-//! clock may have been frozen with it.
+//! clock may have been frozen with it. One that was dropped in silence cannot be told from a slow
+//! endpoint, and costs the attempt.
 //!
 //! # What an endpoint can cost
 //!
@@ -71,7 +72,7 @@ const USER_AGENT_VALUE: &str = "BreatheCode-Webhooks/1.0";
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No endpoint could prove who it is.
-    #[error("SSL_CERT_FILE and SSL_CERT_DIR name no certificate of anybody who is to be trusted")]
+    #[error("SSL_CERT_FILE or SSL_CERT_DIR is set, but holds no usable certificate")]
     NobodyTrusted,
     /// It cannot start.
     #[error("the HTTP client cannot start")]

@@ -22,7 +22,8 @@ pub enum ApiError {
     /// There is nothing at this path.
     #[error("Not found.")]
     UnknownPath,
-    /// It is no request: its host, path, query or a header is none, or its body is not what the gateway says.
+    /// The request is malformed: its host, path, query or a header is invalid, or its body is not the base64 that it
+    /// claims to be.
     #[error("Malformed request: its URL, its headers or its body cannot be read.")]
     MalformedRequest,
     /// The path is served, but not with this method.

@@ -42,7 +42,7 @@ fn class(status: StatusCode) -> Count {
 impl<S: Sync> FromRequestParts<S> for Metrics {
     type Rejection = Infallible;
 
-    /// The request's own. Where nobody [measures](measured), what is collected is nobody's.
+    /// The request's own. Outside of a [`Gateway`](super::Gateway) nobody reports what they count.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(parts.extensions.get().cloned().unwrap_or_default())
     }

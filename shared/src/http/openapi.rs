@@ -41,8 +41,7 @@ pub fn frame() -> OpenApi {
              URL, the platform publishes events, and each is delivered to every hook that it is for.\n\n\
              Every error is JSON with `detail`, `slug` and `status_code`; programs tell errors apart by \
              the slug. A path that is not listed is answered 404 `not-found`, a method that is not \
-             listed 405 `method-not-allowed`. A request of which no URL can be made is answered 400 \
-             `malformed-request`. A deployment answers 429 in its gateway's own words when \
+             listed 405 `method-not-allowed`. A malformed request is answered 400 `malformed-request`. A deployment answers 429 in its gateway's own words when \
              it is asked more often than it allows.",
         ))
         .license(Some(license.build()));

@@ -168,6 +168,30 @@ async fn what_others_are_sending_is_left_to_them() {
 }
 
 #[tokio::test]
+async fn after_its_deadline_a_call_sends_nothing_and_says_that_deliveries_are_left() {
+    let bench = Bench::new().await;
+    let of_error = Kept::OfError(record(&bench.errors, &[letter(1, 7, 0)]).await);
+    let past = Instant::now()
+        .checked_sub(Duration::from_millis(1))
+        .unwrap();
+    let done = redeliver(
+        &bench.errors,
+        &bench.queue,
+        &of_error,
+        after(99),
+        after(99),
+        past,
+    )
+    .await;
+    let nothing = Redelivered {
+        redelivered: 0,
+        left: true,
+    };
+    assert_eq!(done.unwrap(), nothing);
+    assert!(bench.jobs().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_call_sends_no_more_than_it_may_and_says_that_there_are_more() {
     let bench = Bench::new().await;
     let count = i64::try_from(MOST).unwrap() + 5;

@@ -164,12 +164,9 @@ const KEPT: usize = 8;
 const TRIES: u32 = 3;
 
 /// A service, a client, and the connections that it has kept.
-async fn kept(
-    timeouts: TimeoutConfig,
-    count: usize,
-) -> (TcpListener, Client, Vec<BufReader<TcpStream>>) {
+async fn kept(count: usize) -> (TcpListener, Client, Vec<BufReader<TcpStream>>) {
     let (listener, addr) = silent().await;
-    let client = client_of("http", addr, TRIES, timeouts);
+    let client = client_of("http", addr, TRIES, patient());
     let service = async {
         let mut streams = Vec::new();
         for _ in 0..count {
@@ -182,13 +179,26 @@ async fn kept(
         }
         streams
     };
-    let (calls, streams) = tokio::join!(calls(&client, count), service);
+    let (calls, streams) = tokio::join!(calls(&client, count, None), service);
     assert!(calls.iter().all(Result::is_ok), "{calls:?}");
     (listener, client, streams)
 }
 
-async fn calls(client: &Client, count: usize) -> Vec<Result<(), SdkError<ListTablesError>>> {
-    join_all((0..count).map(|_| call(client))).await
+/// Makes calls at the same time, each of whose tries may take so long.
+async fn calls(
+    client: &Client,
+    count: usize,
+    limit: Option<Duration>,
+) -> Vec<Result<(), SdkError<ListTablesError>>> {
+    let mut timeouts = TimeoutConfig::builder();
+    timeouts.set_operation_attempt_timeout(limit);
+    let timeouts = timeouts.build();
+    let call = async || {
+        let limited = Config::builder().timeout_config(timeouts.clone());
+        let call = client.list_tables().customize().config_override(limited);
+        call.send().await.map(drop)
+    };
+    join_all((0..count).map(|_| call())).await
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -230,9 +240,7 @@ async fn calls_succeed_within_their_tries_when_all_kept_connections_are_dead(
     // With a few there are as many dead connections as each has tries.
     #[values(1, 2, KEPT)] count: usize,
 ) {
-    let timeouts = TimeoutConfig::builder();
-    let timeouts = timeouts.operation_attempt_timeout(SHORT).build();
-    let (listener, client, streams) = kept(timeouts, KEPT).await;
+    let (listener, client, streams) = kept(KEPT).await;
     let mut service = JoinSet::new();
     for mut stream in streams {
         match thaw {
@@ -257,16 +265,31 @@ async fn calls_succeed_within_their_tries_when_all_kept_connections_are_dead(
             });
         }
     });
-    let calls = calls(&client, count).await;
+    // Only who hears nothing has to wait for it.
+    let is_silent = matches!(thaw, Thaw::AtTheRequest(End::Silence));
+    let limit = is_silent.then_some(Duration::from_secs(2));
+    let calls = calls(&client, count, limit).await;
     assert!(calls.iter().all(Result::is_ok), "{calls:?}");
+}
+
+/// Of many tries that meet dead connections, each retires the pool that it had, and none the next.
+#[tokio::test]
+async fn a_pool_is_retired_once() {
+    let pool = Pool::new(connect(None));
+    let first = pool.client();
+    pool.retire(&first);
+    let second = pool.client();
+    assert!(!Arc::ptr_eq(&first, &second));
+    pool.retire(&first);
+    assert!(Arc::ptr_eq(&second, &pool.client()));
 }
 
 #[rstest]
 #[case::used_again(Duration::from_secs(9), false)]
 #[case::too_old(Duration::from_secs(11), true)]
 #[tokio::test]
-async fn an_idle_connection_is_kept_for_seconds(#[case] idle: Duration, #[case] is_new: bool) {
-    let (listener, client, streams) = kept(patient(), 1).await;
+async fn idle_connection_is_kept_for_10_s(#[case] idle: Duration, #[case] is_new: bool) {
+    let (listener, client, streams) = kept(1).await;
     tokio::time::pause();
     tokio::time::advance(idle).await;
     tokio::time::resume();

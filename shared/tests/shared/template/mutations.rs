@@ -361,6 +361,12 @@ const WRITTEN_IN: &[(&str, &str, &str, &str)] = &[
     ("versions", FUNCTIONS, "MemorySize", "ThrottlingRateLimit"),
     (
         "versions",
+        "Resources/Ingest/Properties",
+        "VersionDescription",
+        "'${LogLevel} ${SystemLogLevel} ${Tracing} ${RetrySchedule}'",
+    ),
+    (
+        "versions",
         "Parameters/GradualDeployment",
         "Default",
         "Canary10Percent5Minutes",
@@ -490,7 +496,8 @@ fn assert_found_out(template: &Template, wanted: &str, path: &[String]) {
             let mut places = path[..2].iter();
             let named = places.any(|place| complaints.iter().any(|said| said.contains(place)));
             assert!(named, "{path:?}: {name}: {complaints:?}");
-        } else {
+        } else if name != "versions" {
+            // A parameter that a place does not refer to any more is one too many in a version's description.
             assert!(complaints.is_empty(), "{path:?}: {name}: {complaints:?}");
         }
     }

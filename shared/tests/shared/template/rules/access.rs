@@ -142,7 +142,7 @@ pub(super) fn queue_policies(template: &Template, complaints: &mut Complaints) {
                 continue;
             }
             let sends = statement["Action"].as_str() == Some("sqs:SendMessage");
-            complaints.unless(sends, policy, "more than to send to its queue");
+            complaints.unless(sends, policy, "allows more than sqs:SendMessage");
             let service = statement["Principal"]["Service"].as_str();
             let condition = &statement["Condition"];
             let of_account = condition["StringEquals"]["aws:SourceAccount"].as_str();
@@ -174,7 +174,7 @@ pub(super) fn queue_policies(template: &Template, complaints: &mut Complaints) {
         });
         let waited_for = texts(&resource["DependsOn"]);
         let after_them = needed.into_iter().all(|policy| waited_for.contains(policy));
-        complaints.unless(after_them, rule, "made before the queues let it in");
+        complaints.unless(after_them, rule, "does not depend on the queue policies");
     }
 }
 

@@ -23,7 +23,11 @@ pub(super) fn recursion(template: &Template, complaints: &mut Complaints) {
         let invokes_itself = variables.any(|(_, value)| value.as_str() == Some(worker.queue));
         let said = properties["RecursiveLoop"].as_str();
         let as_it_is = said == invokes_itself.then_some("Allow");
-        complaints.unless(as_it_is, worker.function, "its chains of invocations");
+        complaints.unless(
+            as_it_is,
+            worker.function,
+            "RecursiveLoop is not what its queue needs",
+        );
     }
 }
 
@@ -31,7 +35,7 @@ pub(super) fn recursion(template: &Template, complaints: &mut Complaints) {
 pub(super) fn tracing(template: &Template, complaints: &mut Complaints) {
     let parameter = &template["Parameters"]["Tracing"];
     let off = parameter["Default"].as_str() == Some("PassThrough");
-    complaints.unless(off, "Tracing", "on, unasked");
+    complaints.unless(off, "Tracing", "on by default");
     let condition = &template["Conditions"]["Traces"];
     let means = is_equality(condition, "Tracing", "Active");
     complaints.unless(means, "Traces", "not what Tracing says");
@@ -69,7 +73,7 @@ pub(super) fn logging(template: &Template, complaints: &mut Complaints) {
     complaints.unless(
         quiet,
         "SystemLogLevel",
-        "lines for each invocation, unasked",
+        "lines for each invocation by default",
     );
 }
 
@@ -109,8 +113,8 @@ pub(super) fn vpc(template: &Template, complaints: &mut Complaints) {
 }
 
 /// What is deployed is a version behind an alias, which traffic is shifted to as a parameter says, and no further when
-/// invocations of the new versions fail. A parameter that a version copies is in its description: else a change of its value would make no
-/// new version, and have no effect.
+/// invocations of the new versions fail. The parameters that a version copies are in its description: without one of them a change of its value
+/// would make no new version, and have no effect; with one too many it would ask Lambda for a version that there is.
 pub(super) fn versions(template: &Template, complaints: &mut Complaints) {
     let of_all = &template["Globals"]["Function"];
     let published = of_all["AutoPublishAlias"].as_str() == Some("live")
@@ -125,7 +129,7 @@ pub(super) fn versions(template: &Template, complaints: &mut Complaints) {
         "no parameter says how traffic is shifted",
     );
     let off = template["Parameters"]["GradualDeployment"]["Default"].as_str() == Some("");
-    complaints.unless(off, "GradualDeployment", "on, unasked");
+    complaints.unless(off, "GradualDeployment", "on by default");
     let watched = texts(&preference["Alarms"]) == ["NewVersionAlarm"];
     complaints.unless(
         watched,
@@ -160,12 +164,9 @@ pub(super) fn versions(template: &Template, complaints: &mut Complaints) {
         let copied = copied(template, of_all).chain(copied(template, properties));
         let copied: BTreeSet<_> = copied.collect();
         let which = format!("{function}, {described:?}");
-        let all = copied.is_subset(&described);
-        complaints.unless(
-            all,
-            &which,
-            &format!("its version's description lacks some of {copied:?}"),
-        );
+        let exactly = copied == described;
+        let complaint = format!("its version's description does not name exactly {copied:?}");
+        complaints.unless(exactly, &which, &complaint);
         let longest: Option<usize> = described.iter().map(|name| longest(template, name)).sum();
         let spaces = described.len().saturating_sub(1);
         let fits = longest.is_some_and(|longest| longest + spaces <= DESCRIPTION);

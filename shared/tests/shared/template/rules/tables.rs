@@ -15,7 +15,7 @@ pub(super) fn tables(template: &Template, complaints: &mut Complaints) {
     let at_first = protection["Default"].as_str() == Some("false");
     complaints.unless(at_first, "DeletionProtection", "on at the first deployment");
     let owned = template["Parameters"]["TableKey"]["Default"].as_str() == Some("owned");
-    complaints.unless(owned, "TableKey", "a key that costs something, unasked");
+    complaints.unless(owned, "TableKey", "a key that costs something by default");
     let managed = is_equality(
         &template["Conditions"]["ManagesTableKey"],
         "TableKey",
@@ -50,6 +50,6 @@ pub(super) fn tables(template: &Template, complaints: &mut Complaints) {
         let recovery = &properties["PointInTimeRecoverySpecification"];
         let recovers = recovery["PointInTimeRecoveryEnabled"].as_bool() == Some(true);
         let as_wanted = recovers == (table != NOT_TO_BE_RESTORED);
-        complaints.unless(as_wanted, table, "its way back to an earlier state");
+        complaints.unless(as_wanted, table, "point-in-time recovery is wrong");
     }
 }
