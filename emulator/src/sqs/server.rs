@@ -55,7 +55,7 @@ impl Server {
             .with_state(self.clone())
     }
 
-    /// Deletes messages that have been kept for as long as their queue keeps them.
+    /// Deletes messages that have been kept for as long as their queue keeps them, and says so.
     pub(crate) fn sweep(&self) {
         if let Err(error) = self.expire() {
             tracing::warn!(%error, "expired messages could not be removed");
@@ -63,10 +63,19 @@ impl Server {
     }
 
     fn expire(&self) -> Result<(), SqsError> {
+        let now = now();
+        self.inner.store.note_alive(now)?;
         for name in self.inner.store.names()? {
-            let queue = self.queue(&name)?;
-            let kept = queue.number("MessageRetentionPeriod") * 1000;
-            self.inner.store.expire(&name, now() - kept)?;
+            let kept = self.queue(&name)?.number("MessageRetentionPeriod");
+            let expired = self.inner.store.expire(&name, now - kept * 1000)?;
+            if expired > 0 {
+                tracing::warn!(
+                    queue = name,
+                    messages = expired,
+                    kept_s = kept,
+                    "removed: kept for as long as the queue keeps messages"
+                );
+            }
         }
         Ok(())
     }
