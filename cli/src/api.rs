@@ -21,13 +21,10 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use shared::tls;
+use shared::{terminal::one_line, tls};
 use tokio::time::{Instant, sleep};
 
-use crate::{
-    args::{ApiArgs, Environment},
-    terminal::one_line,
-};
+use crate::args::{ApiArgs, Environment};
 
 /// How long a try may take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -110,7 +107,7 @@ impl Api {
                 return Err(TryAgain { why, id }.into());
             };
             let seconds = wait.as_secs();
-            eprintln!("{why}; it is sent again in {seconds} s, under the id {id}");
+            complain!("{why}; it is sent again in {seconds} s, under the id {id}");
             sleep(wait).await;
         }
     }
