@@ -21,6 +21,7 @@ mod serve;
 
 use std::{
     io::{IsTerminal, stderr},
+    panic,
     process::ExitCode,
     time::Duration,
 };
@@ -52,6 +53,11 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let at_panic = log.clone();
+    panic::set_hook(Box::new(move |panic| {
+        tracing::error!(%panic, "panicked");
+        at_panic.flush(LAST_LINES);
+    }));
     let code = match run(&log).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -10,14 +10,19 @@ use axum::{
     extract::Request,
     http::{HeaderMap, Method, StatusCode},
 };
+use emulator::{ServerLimits, serve};
 use shared::terminal::printable;
 use tokio::{
     net::TcpListener,
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
 };
+use tokio_util::sync::CancellationToken;
 
 /// The most bytes that it takes of a body.
 const BODY_LIMIT: usize = 1024 * 1024;
+
+/// More connections than deliveries to one endpoint are made at once.
+const LIMITS: ServerLimits = ServerLimits::with_connections(2 * emulator::GROUP_IN_FLIGHT as usize);
 
 /// How many bytes of a body are shown.
 const SHOWN_LIMIT: usize = 4096;
@@ -80,7 +85,7 @@ impl Receiver {
                 status
             }
         });
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(serve(listener, router, LIMITS, CancellationToken::new()));
         Ok(Self { addr, requests })
     }
 }

@@ -1,9 +1,10 @@
 //! Serving HTTP to whoever connects, within bounds.
 //!
 //! A process has so many descriptors, and a connection costs one however little is said on it. So there are at
-//! most [`ServerLimits::connections`]. For one more, that one is closed on which nothing is asked for the longest
-//! time; while something is asked on all of them, it waits. The head of a request has a time in which it must
-//! come, and so has the client to take the next part of an answer.
+//! most [`ServerLimits::connections`]. For one more, that one is closed that has been idle for the longest time:
+//! on which no request is being worked, whether none has come or one has not come whole. While all of them are at
+//! work, it waits. The head of a request has a time in which it must come, and so has the client to take the next
+//! part of an answer.
 
 use std::{
     collections::BTreeMap,
@@ -15,8 +16,18 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::Request, response::Response, serve::Listener};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::Request,
+    response::Response,
+    serve::Listener,
+};
+use hyper::{
+    body::{Body as _, Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -87,7 +98,7 @@ struct Connections {
     became_idle: Notify,
 }
 
-/// The connections on which nothing is asked, from the one that has been so for the longest time on.
+/// The idle connections, from the one that has been so for the longest time on.
 #[derive(Default)]
 struct Idle {
     next: u64,
@@ -130,7 +141,7 @@ struct Place {
     connections: Arc<Connections>,
     /// Closes it when it is cancelled.
     cut: CancellationToken,
-    /// Its position among the idle ones; none while something is asked on it.
+    /// Its position among the idle ones; none while a request is being worked.
     position: Mutex<Option<u64>>,
 }
 
@@ -146,7 +157,9 @@ impl Place {
         place
     }
 
+    /// Puts it behind all other idle ones.
     fn idle(&self) {
+        self.busy();
         let mut idle = self.connections.idle();
         let position = idle.next;
         idle.next += 1;
@@ -193,10 +206,10 @@ impl Connection {
         let answering = place.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let (router, place) = (router.clone(), answering.clone());
-            place.busy();
+            place.idle();
+            let request = request.map(|body| Body::new(Arriving::new(body, place.clone())));
             async move {
-                let answer: Result<Response, Infallible> =
-                    router.oneshot(request.map(Body::new)).await;
+                let answer: Result<Response, Infallible> = router.oneshot(request).await;
                 place.idle();
                 answer
             }
@@ -221,6 +234,51 @@ impl Connection {
             }
         }
         drop(room);
+    }
+}
+
+/// A request's body. When all of it is there the request can be worked.
+struct Arriving {
+    body: Incoming,
+    place: Arc<Place>,
+}
+
+impl Arriving {
+    fn new(body: Incoming, place: Arc<Place>) -> Self {
+        let arriving = Self { body, place };
+        arriving.look();
+        arriving
+    }
+
+    fn look(&self) {
+        if self.body.is_end_stream() {
+            self.place.busy();
+        }
+    }
+}
+
+impl hyper::body::Body for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            None => self.place.busy(),
+            Some(_) => self.look(),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

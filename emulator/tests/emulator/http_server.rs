@@ -105,7 +105,31 @@ async fn for_one_connection_too_many_the_one_that_has_been_idle_longest_is_close
 }
 
 #[tokio::test]
-async fn a_connection_on_which_something_is_asked_is_not_closed_for_another() {
+async fn a_request_that_does_not_come_whole_keeps_nobody_out() {
+    let limits = ServerLimits {
+        connections: 1,
+        ..WIDE
+    };
+    let (read, mut is_read) = mpsc::unbounded_channel();
+    let router = Router::new().fallback(async move |body: Body| {
+        read.send(()).unwrap();
+        let body = axum::body::to_bytes(body, 100).await.unwrap();
+        format!("{} bytes", body.len())
+    });
+    let served = start(router, limits).await;
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\n";
+    let mut half = connect(&served).await;
+    say(&mut half, post).await;
+    is_read.recv().await.unwrap();
+    say(&mut half, "a").await;
+    let mut whole = connect(&served).await;
+    say(&mut whole, &format!("{post}abc")).await;
+    assert!(rest(&mut whole).await.ends_with("3 bytes"));
+    assert_eq!(rest(&mut half).await, "");
+}
+
+#[tokio::test]
+async fn a_connection_whose_request_is_being_worked_is_not_closed_for_another() {
     let (asked, mut is_asked) = mpsc::unbounded_channel();
     let go_on = Arc::new(Notify::new());
     let released = go_on.clone();
