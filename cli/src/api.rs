@@ -2,7 +2,8 @@
 //!
 //! A call has three ends: accepted; refused, which no repetition changes; or not accepted now. Only
 //! the last is tried again, a few times and within bounds, and then handed to whoever typed the
-//! command as [`TryAgain`]. Whether the API had published something before it fell silent cannot be
+//! command as [`TryAgain`]. While the API says that a call under the same id is under way, it is asked until that
+//! must have ended, whatever became of it: it may be our own last try, of a process that was killed. Whether the API had published something before it fell silent cannot be
 //! known, so a call always has an id, under which the API does nothing twice.
 //!
 //! # The token
@@ -21,19 +22,29 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use shared::tls;
+use shared::{store::Claims, terminal::one_line, tls};
 use tokio::time::{Instant, sleep};
 
-use crate::{
-    args::{ApiArgs, Environment},
-    terminal::one_line,
-};
+use crate::args::{ApiArgs, Environment};
 
 /// How long a try may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long after its beginning a call is still tried again.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same while another call under the same id is under way.
+const IN_PROGRESS_PATIENCE: Duration = Duration::from_secs(75);
+
+// A try may have claimed the id at its very end, and been cut off: then the lease has to run out, and there has to be
+// time for one try more.
+const _: () = assert!(
+    IN_PROGRESS_PATIENCE.as_secs()
+        > DEADLINE.as_secs() + Claims::LEASE.as_secs() + 2 * IN_PROGRESS_WAIT.as_secs()
+);
+
+/// The wait before each try while another call is under way, where the API does not ask for another.
+const IN_PROGRESS_WAIT: Duration = Duration::from_secs(1);
 
 /// The waits before the second and each further try, where the API does not ask for another.
 const WAITS: [Duration; 3] = [
@@ -60,6 +71,8 @@ enum Tried {
         why: String,
         /// The wait that the API asks for.
         wait: Option<Duration>,
+        /// Whether another call under the same id is under way.
+        in_progress: bool,
     },
 }
 
@@ -96,21 +109,30 @@ impl Api {
 
     /// POSTs a body that has this id in it until it is accepted, and returns the answer as it came.
     pub(crate) async fn post(&self, path: &str, id: &str, body: String) -> Result<Vec<u8>> {
-        let end = Instant::now() + PATIENCE;
+        let begin = Instant::now();
         let mut waits = WAITS.into_iter();
         loop {
-            let (why, asked) = match self.attempt(path, body.clone()).await? {
+            let (why, asked, in_progress) = match self.attempt(path, body.clone()).await? {
                 Tried::Accepted(answer) => return Ok(answer),
-                Tried::NotNow { why, wait } => (why, wait),
+                Tried::NotNow {
+                    why,
+                    wait,
+                    in_progress,
+                } => (why, wait, in_progress),
             };
-            let wait = waits.next().map(|wait| asked.unwrap_or(wait));
-            let left = end.saturating_duration_since(Instant::now());
+            let (wait, patience) = if in_progress {
+                (Some(IN_PROGRESS_WAIT), IN_PROGRESS_PATIENCE)
+            } else {
+                (waits.next(), PATIENCE)
+            };
+            let wait = wait.map(|wait| asked.unwrap_or(wait));
+            let left = patience.saturating_sub(begin.elapsed());
             let Some(wait) = wait.filter(|wait| *wait < left) else {
                 let id = id.to_owned();
                 return Err(TryAgain { why, id }.into());
             };
             let seconds = wait.as_secs();
-            eprintln!("{why}; it is sent again in {seconds} s, under the id {id}");
+            complain!("{why}; it is sent again in {seconds} s, under the id {id}");
             sleep(wait).await;
         }
     }
@@ -135,7 +157,11 @@ impl Api {
             None => format!("the API answered {status}"),
         };
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            return Ok(Tried::NotNow { why: said, wait });
+            return Ok(Tried::NotNow {
+                why: said,
+                wait,
+                in_progress: is_in_progress(&answer),
+            });
         }
         if status.is_redirection() {
             bail!("{said}; a redirect is not followed, since the token would go elsewhere");
@@ -157,7 +183,11 @@ impl Api {
         } else {
             format!("{api} broke off: {cause}")
         };
-        Ok(Tried::NotNow { why, wait: None })
+        Ok(Tried::NotNow {
+            why,
+            wait: None,
+            in_progress: false,
+        })
     }
 }
 
@@ -235,6 +265,12 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 fn detail(answer: &[u8]) -> Option<String> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     answer["detail"].as_str().map(one_line)
+}
+
+/// Whether the API says that another call under the same id is under way.
+fn is_in_progress(answer: &[u8]) -> bool {
+    let answer: Result<Value, _> = serde_json::from_slice(answer);
+    answer.is_ok_and(|answer| answer["slug"] == "event-in-progress")
 }
 
 /// The innermost cause: those around it say no more than that a request failed.

@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    future::IntoFuture,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -11,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use aws_sdk_sqs::types::QueueAttributeName;
 use deliver::Deliver;
-use emulator::{EventRule, EventSource, LocalAws, Storage};
+use emulator::{EventRule, EventSource, LocalAws, ServerLimits, Storage};
 use errors::Errors;
 use ingest::{Bus, Ingest};
 use manage::Manage;
@@ -64,6 +63,13 @@ const RECORDING: usize = 2;
 
 /// How many workers publish events of the bus at once.
 const PUBLISHING: usize = 2;
+
+/// The bounds of the API: a quarter of the descriptors that a process usually has.
+const LIMITS: ServerLimits = ServerLimits::with_connections(256);
+
+/// What is added where a target is refused: here it is usually an endpoint of one's own.
+const ALLOW_TARGET: &str = " An address of this machine can be called if serve is started with --allow-target IP:PORT, and the target has \
+     that IP.";
 
 /// How long open connections have at the end to finish their requests.
 const HTTP_GRACE: Duration = Duration::from_secs(3);
@@ -164,7 +170,7 @@ impl Prepared {
         schedule: RetrySchedule,
     ) -> Result<Bundle> {
         let addr = listener.local_addr()?;
-        let guard = AddressGuard::new(allow_targets);
+        let guard = AddressGuard::new(allow_targets).hinting(ALLOW_TARGET);
         let sqs = self.aws.sqs();
         let deliveries = Queue::new(sqs.clone(), self.deliveries_url.clone());
         let dead_letters = Queue::new(sqs.clone(), self.dead_letters_url.clone());
@@ -186,9 +192,7 @@ impl Prepared {
 
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        let graceful = axum::serve(listener, router)
-            .with_graceful_shutdown(stop.clone().cancelled_owned())
-            .into_future();
+        let graceful = emulator::serve(listener, router, LIMITS, stop.clone());
         let stopped = stop.clone();
         tasks.spawn(async move {
             let limit = async {
@@ -196,7 +200,7 @@ impl Prepared {
                 tokio::time::sleep(HTTP_GRACE).await;
             };
             tokio::select! {
-                _ = graceful => {}
+                () = graceful => {}
                 () = limit => {}
             }
         });

@@ -5,13 +5,12 @@ use std::collections::HashSet;
 use anyhow::{Context, Result};
 use aws_sdk_sqs::{Client, types::Message};
 use serde::Deserialize;
-use shared::{aws, config};
+use shared::{aws, config, terminal::printable};
 
 use crate::{
     args::{BusArgs, BusCommand},
     dead_letters::peek,
     operator::queue_url,
-    terminal::printable,
 };
 
 /// How long what is being sent again stays hidden from others, in seconds.
@@ -42,18 +41,20 @@ pub(crate) async fn run(args: BusArgs) -> Result<()> {
 }
 
 fn show(message: &Message, payload: bool) {
-    println!("  {}", printable(&reason(message)));
+    say!("  {}", printable(&reason(message)));
     let body = message.body().unwrap_or_default();
     match serde_json::from_str::<Envelope>(body) {
         // Quoted, since whoever puts events on the bus chooses these.
-        Ok(event) => println!(
+        Ok(event) => say!(
             "  event {:?} from {:?} with the id {:?}",
-            event.detail_type, event.source, event.id
+            event.detail_type,
+            event.source,
+            event.id
         ),
-        Err(_) => println!("  no event of a bus; {} bytes", body.len()),
+        Err(_) => say!("  no event of a bus; {} bytes", body.len()),
     }
     if payload {
-        println!("  {}", printable(body));
+        say!("  {}", printable(body));
     }
 }
 
@@ -82,13 +83,13 @@ fn reason(message: &Message) -> String {
 async fn resend(sqs: &Client, dead: &str, events: &str) -> Result<()> {
     let (mut sent, mut back) = (HashSet::new(), Vec::new());
     let ended = send_each(sqs, dead, events, &mut sent, &mut back).await;
-    println!("{} events are on their way again.", sent.len());
+    say!("{} events are on their way again.", sent.len());
     // They were only hidden so that the others come.
     for message in back {
         let request = sqs.change_message_visibility().queue_url(dead);
         let request = request.set_receipt_handle(message.receipt_handle);
         if request.visibility_timeout(0).send().await.is_err() {
-            eprintln!("An event that came back stays hidden for a minute.");
+            complain!("An event that came back stays hidden for a minute.");
         }
     }
     ended

@@ -11,12 +11,12 @@ use jiff::Timestamp;
 use shared::{
     aws, clock, config,
     model::{DeliveryJob, QueueMessage},
+    terminal::printable,
 };
 
 use crate::{
     args::{DlqArgs, DlqCommand},
     operator::queue_url,
-    terminal::printable,
 };
 
 /// The most messages that SQS hands out at once.
@@ -68,7 +68,7 @@ async fn count(sqs: &Client, url: &str) -> Result<()> {
     let answer = answer.context("the queue cannot be looked at")?;
     let attributes = answer.attributes.unwrap_or_default();
     let number = |name| attributes.get(&name).map_or("?", String::as_str);
-    println!(
+    say!(
         "Messages that can be seen: {}; that somebody is at, or comes back to: {}; that wait: {}.",
         number(Visible),
         number(InFlight),
@@ -106,7 +106,7 @@ fn show_age(message: &Message, now: Timestamp) {
     );
     let receives = attribute(MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(0);
     let id = message.message_id().unwrap_or("?");
-    println!("\nmessage {id}  {age}  received {receives} times");
+    say!("\nmessage {id}  {age}  received {receives} times");
 }
 
 fn show(message: &Message, payload: bool) {
@@ -114,25 +114,25 @@ fn show(message: &Message, payload: bool) {
     match QueueMessage::decode(body) {
         Ok(QueueMessage::DeadLetter(letter)) => {
             let message = printable(&letter.message);
-            println!("  dead letter: {message} At {}.", letter.failed_at);
+            say!("  dead letter: {message} At {}.", letter.failed_at);
             show_job(&letter.job, payload);
         }
         Ok(QueueMessage::Delivery(job)) => {
-            println!("  job that the queue gave up: its worker ended again and again.");
+            say!("  job that the queue gave up: its worker ended again and again.");
             show_job(&job, payload);
         }
         Err(error) => {
             let error = printable(&error.to_string());
-            println!("  unreadable: {error}; {} bytes", body.len());
+            say!("  unreadable: {error}; {} bytes", body.len());
             if payload {
-                println!("  body {body:?}");
+                say!("  body {body:?}");
             }
         }
     }
 }
 
 fn show_job(job: &DeliveryJob, payload: bool) {
-    println!(
+    say!(
         "  delivery {} to hook {} of {}, attempt {}",
         job.delivery_id,
         job.hook.id,
@@ -141,9 +141,9 @@ fn show_job(job: &DeliveryJob, payload: bool) {
     );
     // Quoted, since publishers choose these ids.
     let event = printable(&job.event);
-    println!("  event {event} with the id {:?}", job.event_id);
+    say!("  event {event} with the id {:?}", job.event_id);
     if payload {
-        println!("  payload {}", printable(job.payload.get()));
+        say!("  payload {}", printable(job.payload.get()));
     }
 }
 

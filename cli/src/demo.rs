@@ -42,14 +42,14 @@ pub(crate) async fn run() -> Result<()> {
     .await?;
     let people = Demonstration::create(bundle.stores()).await?;
     let api = Api::new(format!("http://{}/v1/notify", bundle.addr))?;
-    println!("The bundle runs on http://{}, all in memory.", bundle.addr);
+    say!("The bundle runs on http://{}, all in memory.", bundle.addr);
 
     delivered(&api, &people, &mut good).await?;
     given_up(&api, &people, &mut bad).await?;
 
     let left = bundle.shut_down().await?;
     ensure!(left == 0, "{left} jobs were left in the queues");
-    println!("\nAll of it happened. `academy-hooks serve` runs the same bundle for you to use.");
+    say!("\nAll of it happened. `academy-hooks serve` runs the same bundle for you to use.");
     Ok(())
 }
 
@@ -65,11 +65,7 @@ async fn delivered(api: &Api, people: &Demonstration, receiver: &mut Receiver) -
 
     heading(3, "The endpoint receives");
     let request = next(receiver).await?;
-    println!("{} {}", request.method, request.path);
-    for (name, value) in &request.headers {
-        println!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
-    }
-    println!("\n{}", String::from_utf8_lossy(&request.body));
+    say!("{}", request.shown());
     ensure!(
         request.body == payload.as_bytes(),
         "the body is not the payload as published"
@@ -87,7 +83,7 @@ async fn delivered(api: &Api, people: &Demonstration, receiver: &mut Receiver) -
         verifier.verify(&forged, &request.headers).is_err(),
         "a changed body was taken for ours"
     );
-    println!("The signature is valid. With one byte more in the body it is not.");
+    say!("The signature is valid. With one byte more in the body it is not.");
 
     heading(5, "The hook's counters have moved");
     let hook = api.hook_after_calls(people, &hook["id"], 1).await?;
@@ -122,7 +118,7 @@ async fn given_up(api: &Api, people: &Demonstration, receiver: &mut Receiver) ->
         verifier.verify(&request.body, &request.headers)?;
         let id = request.headers.get("webhook-id");
         let id = id.context("a delivery has no id")?.to_str()?.to_owned();
-        println!(
+        say!(
             "attempt {attempt} after {:.1} s: webhook-id {id}, answered 500",
             began.elapsed().as_secs_f64()
         );
@@ -153,11 +149,11 @@ async fn given_up(api: &Api, people: &Demonstration, receiver: &mut Receiver) ->
 }
 
 fn heading(number: usize, text: &str) {
-    println!("\n── {number}. {text}");
+    say!("\n── {number}. {text}");
 }
 
 fn show(value: &Value) {
-    println!("{value:#}");
+    say!("{value:#}");
 }
 
 async fn next(receiver: &mut Receiver) -> Result<Received> {

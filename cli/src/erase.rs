@@ -26,14 +26,14 @@ pub(crate) async fn academy(deployment: &Deployment, slug: &str, erase: bool) ->
     ];
     let stores = open(deployment, &needed, &aws::sdk_config().await)?;
     let access = Access::of(&stores, slug, deployment).await?;
-    println!("{access}\n{}", Belongings::of(&stores, slug).await?);
+    say!("{access}\n{}", Belongings::of(&stores, slug).await?);
     if erase {
         access.revoke(&stores).await?;
         // Looked for again: what has been made in between is erased as well.
         Belongings::of(&stores, slug).await?.erase(&stores).await?;
-        println!("It is erased.");
+        say!("It is erased.");
     } else {
-        println!(
+        say!(
             "Nothing is erased yet: `academy-hooks academy erase {slug} --yes{deployment}` does it."
         );
     }

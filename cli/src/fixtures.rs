@@ -1,8 +1,12 @@
 //! What a store begins with: a file of fixtures, or a demonstration.
 
-use std::{collections::HashSet, path::Path};
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -58,6 +62,32 @@ struct HookFixture {
     updated_at: Timestamp,
 }
 
+/// A mark in the data directory while fixtures are loaded into it.
+pub(crate) struct Loading(PathBuf);
+
+impl Loading {
+    /// That of a directory, which must not have it: a part of the fixtures is not what anybody asked for.
+    pub(crate) fn into(directory: &Path) -> Result<Self> {
+        let mark = directory.join("loading-fixtures");
+        ensure!(
+            !mark.exists(),
+            "{} has a part of its fixtures only, since their loading was cut off: remove the directory",
+            directory.display()
+        );
+        Ok(Self(mark))
+    }
+
+    fn begin(&self) -> Result<()> {
+        let begun = File::create(&self.0).map(drop);
+        begun.with_context(|| format!("cannot make {}", self.0.display()))
+    }
+
+    fn end(&self) -> Result<()> {
+        let ended = fs::remove_file(&self.0);
+        ended.with_context(|| format!("cannot remove {}", self.0.display()))
+    }
+}
+
 impl Fixtures {
     /// Reads a file.
     pub(crate) fn read(path: &Path) -> Result<Self> {
@@ -68,8 +98,8 @@ impl Fixtures {
     }
 
     /// Stores everything, into an empty store. What is wrong with them is found before anything is
-    /// stored.
-    pub(crate) async fn load(&self, stores: &Stores) -> Result<()> {
+    /// stored. While that takes, a directory has the mark.
+    pub(crate) async fn load(&self, stores: &Stores, loading: Option<&Loading>) -> Result<()> {
         if !stores.identities.is_empty().await? {
             bail!("fixtures are for an empty store: remove the data directory, or use --in-memory");
         }
@@ -80,6 +110,7 @@ impl Fixtures {
         if let Some((twice, _)) = hooks.iter().find(|(hook, _)| !ids.insert(hook.id)) {
             bail!("two hooks have the id {}", twice.id);
         }
+        loading.map(Loading::begin).transpose()?;
         stores.hooks.import(&hooks).await?;
         for ((hook, _), fixture) in hooks.iter().zip(&self.hooks) {
             if let Some(sample) = &fixture.sample {
@@ -102,6 +133,7 @@ impl Fixtures {
             };
             stores.identities.put_token(&token).await?;
         }
+        loading.map(Loading::end).transpose()?;
         Ok(())
     }
 

@@ -7,13 +7,13 @@ use shared::{
     queue::Queue,
     redeliver::{LONGEST_CALL, redeliver},
     store::{HookErrors, Kept, OwnedError},
+    terminal::one_line,
 };
 use tokio::time::Instant;
 
 use crate::{
     args::{ErrorsArgs, ErrorsCommand},
     operator::{open, queue_url},
-    terminal::one_line,
 };
 
 pub(crate) async fn run(args: ErrorsArgs) -> Result<()> {
@@ -47,7 +47,7 @@ async fn list(errors: &HookErrors, owner: Option<&str>) -> Result<()> {
         None => errors.everywhere().await?,
     };
     if found.is_empty() {
-        println!("No errors.");
+        say!("No errors.");
     }
     found.sort_by_key(|found| std::cmp::Reverse((found.error.created_at, found.error.id)));
     for OwnedError { owner, error } in found {
@@ -62,7 +62,7 @@ async fn list(errors: &HookErrors, owner: Option<&str>) -> Result<()> {
         } = error;
         let hooks: Vec<_> = hooks.iter().map(HookId::to_string).collect();
         let [owner, event, message] = [owner, event, message].map(|text| one_line(&text));
-        println!(
+        say!(
             "{id}  {owner}  {event}  {count} deliveries  hooks {}  {created_at} to {updated_at}  \
              {message}",
             hooks.join(",")
@@ -85,12 +85,12 @@ async fn send_again(errors: &HookErrors, deliveries: &Queue, found: OwnedError) 
         if !done.left {
             break;
         }
-        println!("{sent} deliveries so far …");
+        say!("{sent} deliveries so far …");
     }
     if sent == 0 {
-        println!("Nothing is kept with error {id} that is not being sent already.");
+        say!("Nothing is kept with error {id} that is not being sent already.");
     } else {
-        println!("{sent} deliveries of error {id} are back in the queue.");
+        say!("{sent} deliveries of error {id} are back in the queue.");
     }
     Ok(())
 }

@@ -1,9 +1,7 @@
 //! `academy-hooks`: the whole bundle on one machine, and the commands of operators and publishers.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command talks to whoever typed it"
-)]
+
+#[macro_use]
+mod output;
 
 mod api;
 mod args;
@@ -20,12 +18,16 @@ mod operator;
 mod publish;
 mod receiver;
 mod serve;
-mod terminal;
 
-use std::process::ExitCode;
+use std::{
+    io::{IsTerminal, stderr},
+    panic,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Result;
-use shared::telemetry::{self, Format};
+use shared::telemetry::{self, Lossy};
 
 use crate::{
     api::TryAgain,
@@ -35,31 +37,48 @@ use crate::{
 /// The exit code that says that the same command may succeed later. clap has 2 for a wrong usage.
 const TRY_AGAIN: u8 = 3;
 
+/// How long the last lines of the log may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// A quarter more deliveries a second than with the system's: docs/adr/0019 has the figures.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
+    let log = match Lossy::new(stderr()) {
+        Ok(log) => log,
+        Err(error) => {
+            complain!("Error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let at_panic = log.clone();
+    panic::set_hook(Box::new(move |panic| {
+        tracing::error!(%panic, "panicked");
+        at_panic.flush(LAST_LINES);
+    }));
+    let code = match run(&log).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // With its causes, on one line: whoever typed the command can do without a backtrace.
-            eprintln!("Error: {error:#}");
+            log.line(format_args!("Error: {error:#}"));
             if error.is::<TryAgain>() {
                 ExitCode::from(TRY_AGAIN)
             } else {
                 ExitCode::FAILURE
             }
         }
-    }
+    };
+    log.flush(LAST_LINES);
+    code
 }
 
-async fn run() -> Result<()> {
+async fn run(log: &Lossy) -> Result<()> {
     let cli = Cli::read();
     // What the embedded tables report of conditions that do not hold is part of their use.
     telemetry::init(
-        Format::Text,
+        telemetry::text(log.clone(), stderr().is_terminal()),
         match cli.command {
             Command::Serve(_) => "info,dynoxide=error",
             _ => "error",

@@ -84,7 +84,7 @@ pub(crate) async fn academy(args: AcademyArgs) -> Result<()> {
         AcademyCommand::Add { slug, name, id } => {
             let identities = stores(&deployment).await?.identities;
             let id = add_academy(&identities, &slug, name, id).await?;
-            println!(
+            say!(
                 "Academy {slug} has the number {id}. \
                  Its user: academy-hooks user add {slug}{deployment}"
             );
@@ -145,12 +145,10 @@ pub(crate) async fn user(args: UserArgs) -> Result<()> {
     let [from, to] = [!superadmin, superadmin].map(|role| Scope::of_owner(&username, role));
     let moved = stores.hooks.move_all(&username, &from, &to).await?;
     if moved > 0 {
-        println!("{moved} hooks of {username} now follow its role.");
+        say!("{moved} hooks of {username} now follow its role.");
     }
     let deployment = args.deployment;
-    println!(
-        "User {username} is stored. A token: academy-hooks token issue {username}{deployment}"
-    );
+    say!("User {username} is stored. A token: academy-hooks token issue {username}{deployment}");
     Ok(())
 }
 
@@ -186,7 +184,7 @@ async fn issue(stores: &Stores, username: String, expires_in: Option<u32>) -> Re
         expires_at: expires_in.map(|n| now + days(n)),
     };
     stores.identities.put_token(&stored).await?;
-    println!("{token}");
+    say!("{token}");
     Ok(())
 }
 
@@ -198,7 +196,7 @@ async fn list(stores: &Stores, username: Option<&str>) -> Result<()> {
         let expires = token
             .expires_at
             .map_or_else(|| "never".to_owned(), |time| time.to_string());
-        println!(
+        say!(
             "{}  {}  issued {}  expires {expires}",
             token.digest.short(),
             token.username,
@@ -217,7 +215,7 @@ async fn revoke(stores: &Stores, id: &str) -> Result<()> {
         .next()
         .with_context(|| format!("there is no token {id}"))?;
     stores.identities.delete_token(&token.digest).await?;
-    println!(
+    say!(
         "The token {id} of {} is refused from now on.",
         token.username
     );

@@ -11,11 +11,11 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
+use shared::terminal::one_line;
 
 use crate::{
     api::Api,
     args::{AcademyRef, ApiArgs, ChangeArgs, Input, PublishArgs},
-    terminal::one_line,
 };
 
 /// The largest payload, in bytes, as the API has it.
@@ -149,23 +149,23 @@ fn parsed<T: DeserializeOwned>(answer: &[u8]) -> Result<T> {
 /// Says what became of it.
 fn report(args: &ApiArgs, answer: &[u8], id: &str, events: &[Accepted]) -> Result<()> {
     if args.json {
-        println!("{}", std::str::from_utf8(answer)?);
+        say!("{}", std::str::from_utf8(answer)?);
     } else {
-        println!("Accepted under the id {}", one_line(id));
+        say!("Accepted under the id {}", one_line(id));
         for Accepted {
             event, deliveries, ..
         } in events
         {
-            println!("{}  {deliveries} deliveries", one_line(event));
+            say!("{}  {deliveries} deliveries", one_line(event));
         }
         if events.is_empty() {
-            println!("This change is no event.");
+            say!("This change is no event.");
         }
     }
     for Accepted { event, dropped, .. } in events {
         if !dropped.is_empty() {
             let fields = dropped.join(", ");
-            eprintln!(
+            complain!(
                 "{}",
                 one_line(&format!("Warning: {event} goes out without {fields}"))
             );

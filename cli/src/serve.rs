@@ -1,21 +1,30 @@
 //! `serve`: the bundle until it is stopped.
 
-use std::net::SocketAddr;
+use std::{io::stdout, net::SocketAddr};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use axum::http::StatusCode;
 use emulator::Storage;
-use shared::catalog;
+use shared::{catalog, telemetry::Lossy};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    LAST_LINES,
     args::ServeArgs,
     bundle::{Prepared, listen},
-    fixtures::{Demonstration, Fixtures},
+    fixtures::{Demonstration, Fixtures, Loading},
     receiver::Receiver,
 };
 
 pub(crate) async fn run(args: ServeArgs) -> Result<()> {
+    // Whoever reads it may stop, and end or not: neither is to hold up deliveries or to end them.
+    let out = Lossy::new(stdout()).context("cannot print")?;
+    let served = serve(args, &out).await;
+    out.flush(LAST_LINES);
+    served
+}
+
+async fn serve(args: ServeArgs, out: &Lossy) -> Result<()> {
     let fixtures = args.fixtures.as_deref().map(Fixtures::read).transpose()?;
     let storage = if args.in_memory {
         Storage::Memory
@@ -29,69 +38,78 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
     // Before anything is stored: tokens that are made and cannot be shown would be lost.
     let listener = listen(args.addr).await?;
     let prepared = Prepared::open(&storage, args.aws_addr).await?;
+    let loading = match &storage {
+        Storage::Memory => None,
+        Storage::Directory(directory) => Some(Loading::into(directory)?),
+    };
     let mut allow_targets = args.allow_targets;
     let mut demonstration = None;
     let mut inbox = None;
     if let Some(fixtures) = &fixtures {
-        fixtures.load(&prepared.stores).await?;
+        fixtures.load(&prepared.stores, loading.as_ref()).await?;
     } else {
         if prepared.stores.identities.is_empty().await? {
             demonstration = Some(Demonstration::create(&prepared.stores).await?);
         }
-        inbox = start_inbox(args.addr).await;
+        inbox = start_inbox(args.addr, out.clone()).await;
         allow_targets.extend(inbox);
     }
     let bundle = prepared.start(listener, allow_targets, args.retry_schedule)?;
 
-    println!("The API listens on http://{}", bundle.addr);
-    match &storage {
-        Storage::Memory => println!("Everything is kept in memory, until it stops."),
-        Storage::Directory(directory) => println!("Everything is kept in {}", directory.display()),
-    }
-    println!("\nThe same state for other programs (AWS CLI, cargo lambda watch, sam local):");
-    for (name, value) in bundle.environment() {
-        println!("  export {name}={value}");
-    }
-    if !args.aws_addr.is_loopback() {
-        println!(
-            "\nWhoever can reach {} can read and change all of it: any credentials will do there.",
-            args.aws_addr
-        );
-    }
-    if let Some(inbox) = inbox {
-        println!("\nAn inbox to try webhooks with, which answers 200: http://{inbox}/");
-    }
+    out.line(format_args!("The API listens on http://{}", bundle.addr));
     match demonstration {
-        Some(demonstration) => demonstration.introduce(bundle.addr, inbox),
-        None if fixtures.is_none() => println!(
-            "\nTokens were shown at the first start. Another one, with the exports above:\n  \
+        Some(demonstration) => demonstration.introduce(out, bundle.addr, inbox),
+        None if fixtures.is_none() => out.line(format_args!(
+            "\nTokens were shown at the first start. Another one, with the exports below:\n  \
              academy-hooks token issue {}",
             Demonstration::ACADEMY
-        ),
+        )),
         None => {}
     }
-    println!("\nEach delivery is shown as it happens. Stop with Ctrl-C.\n");
+    if let Some(inbox) = inbox {
+        out.line(format_args!(
+            "\nAn inbox to try webhooks with, which answers 200 and shows what it gets: http://{inbox}/"
+        ));
+    }
+    match &storage {
+        Storage::Memory => out.line("\nEverything is kept in memory, until it stops."),
+        Storage::Directory(directory) => out.line(format_args!(
+            "\nEverything is kept in {}",
+            directory.display()
+        )),
+    }
+    out.line("\nThe same state for other programs (AWS CLI, cargo lambda watch, sam local):");
+    for (name, value) in bundle.environment() {
+        out.line(format_args!("  export {name}={value}"));
+    }
+    if !args.aws_addr.is_loopback() {
+        out.line(format_args!(
+            "\nWhoever can reach {} can read and change all of it: any credentials will do there.",
+            args.aws_addr
+        ));
+    }
+    out.line("\nEach delivery is shown as it happens. Stop with Ctrl-C.\n");
 
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    println!("Stopping: deliveries in progress are ended first; a second signal ends at once.");
+    out.line("Stopping: deliveries in progress are ended first; a second signal ends at once.");
     let left = tokio::select! {
         left = bundle.shut_down() => left?,
         _ = interrupt.recv() => anyhow::bail!("stopped in the middle of deliveries"),
         _ = terminate.recv() => anyhow::bail!("stopped in the middle of deliveries"),
     };
-    match storage {
-        Storage::Memory => println!("Stopped. {left} queued jobs are gone."),
-        Storage::Directory(_) => println!("Stopped. {left} queued jobs wait for the next start."),
-    }
+    out.line(match storage {
+        Storage::Memory => format!("Stopped. {left} queued jobs are gone."),
+        Storage::Directory(_) => format!("Stopped. {left} queued jobs wait for the next start."),
+    });
     Ok(())
 }
 
 /// Starts an endpoint beside the API, on the next port, so that hooks that were made to try it out
 /// find it again after a restart. Without that port there is none.
-async fn start_inbox(api: SocketAddr) -> Option<SocketAddr> {
+async fn start_inbox(api: SocketAddr, out: Lossy) -> Option<SocketAddr> {
     let port = match api.port() {
         0 => 0,
         port => port.checked_add(1)?,
@@ -102,8 +120,7 @@ async fn start_inbox(api: SocketAddr) -> Option<SocketAddr> {
             let addr = receiver.addr;
             tokio::spawn(async move {
                 while let Some(request) = receiver.requests.recv().await {
-                    let bytes = request.body.len();
-                    tracing::info!(target: "inbox", method = %request.method, path = request.path, bytes, "received");
+                    out.line(format_args!("The inbox got:\n{}", request.shown()));
                 }
             });
             Some(addr)
@@ -117,7 +134,7 @@ async fn start_inbox(api: SocketAddr) -> Option<SocketAddr> {
 
 impl Demonstration {
     /// Shows the tokens, and three commands that use them.
-    fn introduce(&self, api: SocketAddr, inbox: Option<SocketAddr>) {
+    fn introduce(&self, out: &Lossy, api: SocketAddr, inbox: Option<SocketAddr>) {
         let Self {
             academy,
             superadmin,
@@ -135,24 +152,24 @@ impl Demonstration {
             .map(str::trim)
             .collect::<Vec<_>>()
             .join(" ");
-        println!("\nMade to begin with; these tokens are shown only now:");
-        println!("  academy {:18} {academy}", Self::ACADEMY);
-        println!("  superadmin {:15} {superadmin}", "admin");
-        println!("  publisher {:16} {publisher}", "platform");
-        println!("\nSubscribe, publish, and look at the hook's counters:");
-        println!(
+        out.line("\nMade to begin with; these tokens are shown only now:");
+        out.line(format_args!("  academy {:18} {academy}", Self::ACADEMY));
+        out.line(format_args!("  superadmin {:15} {superadmin}", "admin"));
+        out.line(format_args!("  publisher {:16} {publisher}", "platform"));
+        out.line("\nSubscribe, publish, and look at the hook's counters:");
+        out.line(format_args!(
             "  curl -X POST http://{api}/v1/notify/hook/subscribe -H 'Authorization: Token {academy}' \
              -H 'Content-Type: application/json' \
              -d '{{\"event\": \"{event}\", \"target\": \"{target}\"}}'"
-        );
-        println!(
+        ));
+        out.line(format_args!(
             "  curl -X POST http://{api}/v1/notify/event -H 'Authorization: Token {publisher}' \
              -H 'Content-Type: application/json' \
              -d '{{\"event\": \"{event}\", \"academy\": \"{}\", \"payload\": {example}}}'",
             Self::ACADEMY
-        );
-        println!(
+        ));
+        out.line(format_args!(
             "  curl http://{api}/v1/notify/hook/subscribe -H 'Authorization: Token {academy}'"
-        );
+        ));
     }
 }

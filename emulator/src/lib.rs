@@ -8,20 +8,22 @@
 mod chain;
 mod event_source;
 mod eventbridge;
+mod http_server;
 mod in_process;
 mod sqs;
 mod sts;
 
 use std::{
-    fs::{File, TryLockError},
+    fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io,
     net::{IpAddr, Ipv4Addr},
-    path::PathBuf,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region, StalledStreamProtectionConfig};
-use axum::Router;
 use dynoxide::Database;
 use tokio::{
     net::TcpListener,
@@ -33,10 +35,18 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub use chain::chain_length;
 pub use event_source::EventSource;
 pub use eventbridge::EventRule;
+pub use http_server::{ServerLimits, serve};
 pub use sqs::GROUP_IN_FLIGHT;
 
 /// How often expired items and messages are removed.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
+
+/// The bounds of each server but the tables', which is dynoxide's own.
+const LIMITS: ServerLimits = ServerLimits::with_connections(64);
+
+/// Files hold payloads, secrets and digests of tokens: they are their owner's alone.
+const PRIVATE_FILE: u32 = 0o600;
+const PRIVATE_DIRECTORY: u32 = 0o700;
 
 const REGION: Region = Region::from_static("us-east-1");
 
@@ -45,7 +55,8 @@ const REGION: Region = Region::from_static("us-east-1");
 pub enum Storage {
     /// In memory, until the [`LocalAws`] is gone.
     Memory,
-    /// In files of this directory, which is made if it is not there.
+    /// In files of this directory, which is made if it is not there. Nobody but their owner may read them, nor a
+    /// directory that is made.
     Directory(PathBuf),
 }
 
@@ -112,20 +123,15 @@ impl LocalAws {
         let (listener, sqs_url) = listen(address).await?;
         let server = sqs::Server::new(queues, sqs_url.clone(), stop.clone());
         let sqs = sqs_client(server.clone(), &sqs_url);
-        tasks.spawn(serve(listener, server.router(), "SQS", stop.clone()));
+        tasks.spawn(serve(listener, server.router(), LIMITS, stop.clone()));
 
         let event_rule = Arc::<OnceLock<EventRule>>::default();
         let eventbridge = eventbridge::Server::new(server.clone(), event_rule.clone());
         let (listener, eventbridge_url) = listen(address).await?;
-        tasks.spawn(serve(
-            listener,
-            eventbridge.router(),
-            "EventBridge",
-            stop.clone(),
-        ));
+        tasks.spawn(serve(listener, eventbridge.router(), LIMITS, stop.clone()));
 
         let (listener, sts_url) = listen(address).await?;
-        tasks.spawn(serve(listener, sts::router(), "STS", stop.clone()));
+        tasks.spawn(serve(listener, sts::router(), LIMITS, stop.clone()));
 
         tasks.spawn(sweep(database, server, stop.clone()));
         Ok(Self {
@@ -225,14 +231,6 @@ async fn listen(address: IpAddr) -> Result<(TcpListener, String), StartError> {
     Ok((listener, format!("http://{addr}")))
 }
 
-/// Serves until it is stopped, and then ends the requests in progress.
-async fn serve(listener: TcpListener, router: Router, name: &str, stop: CancellationToken) {
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the embedded {name} has ended");
-    }
-}
-
 fn open(storage: &Storage) -> Result<(Option<File>, Database, sqs::Store), StartError> {
     let tables = |error: dynoxide::DynoxideError| StartError::Tables(error.to_string());
     let Storage::Directory(directory) = storage else {
@@ -243,17 +241,48 @@ fn open(storage: &Storage) -> Result<(Option<File>, Database, sqs::Store), Start
         ));
     };
     let failed = |error| StartError::Io(format!("{} cannot be used", directory.display()), error);
-    std::fs::create_dir_all(directory).map_err(failed)?;
-    let lock = File::create(directory.join("lock")).map_err(failed)?;
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(PRIVATE_DIRECTORY);
+    builder.create(directory).map_err(failed)?;
+    let lock = private(&directory.join("lock")).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(StartError::InUse(directory.clone())),
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
-    let file = directory.join("dynamodb.sqlite");
-    let database = Database::new(&file.to_string_lossy()).map_err(tables)?;
-    let queues = sqs::Store::file(&directory.join("sqs.sqlite"), sqs::now())?;
+    let [tables_file, queues_file] =
+        ["dynamodb.sqlite", "sqs.sqlite"].map(|name| directory.join(name));
+    for file in [&tables_file, &queues_file] {
+        make_private(file).map_err(failed)?;
+    }
+    let database = Database::new(&tables_file.to_string_lossy()).map_err(tables)?;
+    let queues = sqs::Store::file(&queues_file, sqs::now())?;
     Ok((Some(lock), database, queues))
+}
+
+/// Opens a file, which is made if it is not there, and which nobody but its owner may read.
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).mode(PRIVATE_FILE);
+    let file = options.open(path)?;
+    // An older release made it as the system has files made.
+    file.set_permissions(Permissions::from_mode(PRIVATE_FILE))?;
+    Ok(file)
+}
+
+/// Makes a database's file private, and those beside it that an end without a shutdown has left. SQLite makes
+/// these as the file itself is.
+fn make_private(database: &Path) -> io::Result<()> {
+    private(database)?;
+    for suffix in ["-wal", "-shm"] {
+        let mut beside = database.as_os_str().to_owned();
+        beside.push(suffix);
+        match std::fs::set_permissions(&beside, Permissions::from_mode(PRIVATE_FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Removes what has expired, now and then, as the real services do at their leisure: not at once, so that

@@ -27,4 +27,5 @@ pub mod queue;
 pub mod redeliver;
 pub mod store;
 pub mod telemetry;
+pub mod terminal;
 pub mod tls;

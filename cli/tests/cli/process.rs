@@ -6,7 +6,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio},
     sync::{
         Arc, Mutex,
         mpsc::{Receiver, channel},
@@ -56,6 +56,40 @@ impl Serve {
         Self::spawn(command().args(SERVE).args(args).stderr(Stdio::piped()))
     }
 
+    /// A start of which nobody reads the log.
+    pub(crate) fn unread(levels: &str, args: &[&str]) -> (Self, ChildStderr) {
+        let mut command = command();
+        let command = command.args(SERVE).args(args).env("RUST_LOG", levels);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let unread = child.stderr.take().unwrap();
+        (Self::ready(child), unread)
+    }
+
+    /// A start of which the greeting is read and nothing else: both pipes are closed.
+    pub(crate) fn closed(args: &[&str]) -> Self {
+        let mut command = command();
+        let command = command.args(SERVE).args(args);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stderr.take());
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (greeting, addr) = greeting(|| output.next().unwrap().unwrap());
+        Self {
+            child,
+            addr,
+            greeting,
+            rest: channel().1,
+            log: Arc::default(),
+        }
+    }
+
     /// A start at which these levels are logged into a file.
     pub(crate) fn logging(levels: &str, log: File, args: &[&str]) -> Self {
         let mut command = command();
@@ -64,7 +98,10 @@ impl Serve {
     }
 
     fn spawn(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        Self::ready(command.stdout(Stdio::piped()).spawn().unwrap())
+    }
+
+    fn ready(mut child: Child) -> Self {
         let log = Arc::new(Mutex::new(Vec::new()));
         if let Some(errors) = child.stderr.take() {
             let lines = log.clone();
@@ -83,14 +120,7 @@ impl Serve {
                 }
             }
         });
-        let mut greeting = String::new();
-        while !greeting.contains("Stop with Ctrl-C") {
-            let line = rest.recv_timeout(PATIENCE).unwrap();
-            greeting.push_str(&line);
-            greeting.push('\n');
-        }
-        let url = greeting.split("http://").nth(1).unwrap();
-        let addr = url.lines().next().unwrap().parse().unwrap();
+        let (greeting, addr) = greeting(|| rest.recv_timeout(PATIENCE).unwrap());
         Self {
             child,
             addr,
@@ -187,6 +217,11 @@ impl Serve {
         self.child.wait().unwrap();
     }
 
+    /// What it prints next.
+    pub(crate) fn next_line(&self) -> String {
+        self.rest.recv_timeout(PATIENCE).unwrap()
+    }
+
     /// Asks it to stop with a signal, and returns what it says on its way out.
     pub(crate) fn stop(mut self, signal: &str) -> (ExitStatus, String) {
         let pid = self.child.id().to_string();
@@ -196,6 +231,18 @@ impl Serve {
         let said: Vec<String> = self.rest.iter().collect();
         (status, said.join("\n"))
     }
+}
+
+/// What a start prints, line by line, until it is ready; and where its API listens.
+fn greeting(mut next: impl FnMut() -> String) -> (String, SocketAddr) {
+    let mut greeting = String::new();
+    while !greeting.contains("Stop with Ctrl-C") {
+        greeting.push_str(&next());
+        greeting.push('\n');
+    }
+    let url = greeting.split("http://").nth(1).unwrap();
+    let addr = url.lines().next().unwrap().parse().unwrap();
+    (greeting, addr)
 }
 
 impl Drop for Serve {

@@ -435,6 +435,23 @@ fn what_is_not_accepted_now_is_sent_again_under_the_same_id() {
 }
 
 #[test]
+fn a_call_that_is_under_way_is_asked_for_until_it_must_have_ended() {
+    let (_directory, path) = file("{}");
+    let body =
+        r#"{"detail": "It is being published.", "slug": "event-in-progress", "status_code": 503}"#;
+    let under_way = answer("503 Service Unavailable", "Retry-After: 0\r\n", body);
+    let accepted = answer("202 Accepted", "", ACCEPTED);
+    // Far more often than what the API cannot queue.
+    let answers = [vec![under_way; 20], vec![accepted]].concat();
+    let fake = Fake::start(&answers);
+    publish(&fake, &path, &["--id", "a-1"], 0);
+    for _ in &answers {
+        assert_eq!(fake.next().1["id"], "a-1");
+    }
+    assert!(!fake.has_more());
+}
+
+#[test]
 fn repetitions_end_and_the_rest_is_for_later() {
     let (_directory, path) = file("{}");
     // A wait beyond the command's patience is not begun, however long it is.

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs::File,
+    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -12,7 +13,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::process::{Endpoint, Serve, eventually, run, text, try_call};
+use crate::process::{Endpoint, Serve, command, eventually, run, text, try_call};
 
 const HOOKS: &str = "/v1/notify/hook/subscribe";
 const EVENT: &str = "cohort_user.added";
@@ -59,6 +60,124 @@ fn a_first_start_shows_tokens_and_commands_that_work() {
     let again = Serve::in_directory(directory.path(), &[]);
     assert!(!again.greeting.contains("curl"), "{}", again.greeting);
     assert_eq!(again.call("GET", HOOKS, &academy, "").1["count"], 1);
+}
+
+#[test]
+fn a_first_start_says_what_to_do_first() {
+    let serve = Serve::start(&["--in-memory"]);
+    let lines: Vec<&str> = serve.greeting.lines().collect();
+    let first = |start: &str| {
+        let position = lines.iter().position(|line| line.starts_with(start));
+        position.unwrap_or_else(|| panic!("{start} is missing:\n{}", serve.greeting))
+    };
+    let order = [
+        "The API listens on http://",
+        "  academy ",
+        "  curl ",
+        "  export ",
+    ]
+    .map(first);
+    assert!(order.is_sorted(), "{}", serve.greeting);
+    assert_eq!(order[0], 0);
+}
+
+#[test]
+fn the_inbox_shows_what_it_gets() {
+    let serve = Serve::start(&["--in-memory"]);
+    let inbox = serve
+        .greeting
+        .split("what it gets: http://")
+        .nth(1)
+        .unwrap();
+    let inbox = inbox.lines().next().unwrap();
+    let target = format!("http://{inbox}webhooks");
+    serve.subscribe(&serve.token("downtown-campus"), EVENT, &target);
+    serve.publish(&serve.token("platform"), EVENT, "downtown-campus");
+    let mut shown = String::new();
+    while !shown.contains(r#"  {"id": 1}"#) {
+        shown.push_str(&serve.next_line());
+        shown.push('\n');
+    }
+    for part in [
+        "POST /webhooks\n",
+        "\n  webhook-id: ",
+        "\n  webhook-signature: v1,",
+        "\n  webhook-event: cohort_user.added\n",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[test]
+fn a_refused_target_on_this_machine_names_the_option_that_lets_it_be_called() {
+    let serve = Serve::start(&["--in-memory"]);
+    let body = format!(r#"{{"event": "{EVENT}", "target": "http://127.0.0.1:8731/"}}"#);
+    let token = serve.token("downtown-campus");
+    let (status, answer) = serve.call("POST", HOOKS, &token, &body);
+    assert_eq!(status, 400);
+    let refused = answer["target"].to_string();
+    assert!(refused.contains("--allow-target IP:PORT"), "{answer}");
+}
+
+#[test]
+fn pipes_that_nobody_reads_hold_up_no_delivery_and_no_end() {
+    let endpoint = Endpoint::start(200);
+    let allowed = endpoint.addr.to_string();
+    let args = ["--in-memory", "--allow-target", &allowed];
+    let deliver = |serve: &Serve, events: usize| {
+        let publisher = serve.token("platform");
+        serve.subscribe(&serve.token("downtown-campus"), EVENT, &endpoint.url());
+        for _ in 0..events {
+            serve.publish(&publisher, EVENT, "downtown-campus");
+            endpoint.next();
+        }
+    };
+    // What ended reading, as `tee` does at a Ctrl-C that both get.
+    let serve = Serve::closed(&args);
+    deliver(&serve, 3);
+    let (status, _) = serve.stop("-INT");
+    assert!(status.success());
+    // What is there and does not read: all that a pipe takes is a fraction of this.
+    let (serve, _unread) = Serve::unread("trace,dynoxide=error", &args);
+    deliver(&serve, 60);
+    let (status, said) = serve.stop("-INT");
+    assert!(status.success());
+    assert!(said.contains("Stopped."), "{said}");
+}
+
+#[test]
+fn a_directory_whose_fixtures_were_cut_off_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fixtures.json");
+    // So many that they take a while.
+    let tokens: Vec<Value> = (0..20_000)
+        .map(|number| json!({"token": format!("token-{number}"), "username": "a"}))
+        .collect();
+    std::fs::write(&file, json!({"tokens": tokens}).to_string()).unwrap();
+    let data = directory.path().join("data");
+    let start = || {
+        let mut command = command();
+        command.args(["serve", "--addr", "127.0.0.1:0", "--data"]);
+        command.arg(&data);
+        command
+    };
+    let mut loading = start()
+        .arg("--fixtures")
+        .arg(&file)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !data.join("loading-fixtures").exists() {
+        assert!(loading.try_wait().unwrap().is_none());
+    }
+    loading.kill().unwrap();
+    loading.wait().unwrap();
+    for more in [&[][..], &["--fixtures", file.to_str().unwrap()]] {
+        let refused = start().args(more).output().unwrap();
+        assert!(!refused.status.success());
+        let said = text(&refused.stderr);
+        assert!(said.contains("remove the directory"), "{said}");
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Server {
             .with_state(self.clone())
     }
 
-    /// Deletes messages that have been kept for as long as their queue keeps them.
+    /// Deletes messages that have been kept for as long as their queue keeps them, and says so.
     pub(crate) fn sweep(&self) {
         if let Err(error) = self.expire() {
             tracing::warn!(%error, "expired messages could not be removed");
@@ -63,10 +63,19 @@ impl Server {
     }
 
     fn expire(&self) -> Result<(), SqsError> {
+        let now = now();
+        self.inner.store.note_alive(now)?;
         for name in self.inner.store.names()? {
-            let queue = self.queue(&name)?;
-            let kept = queue.number("MessageRetentionPeriod") * 1000;
-            self.inner.store.expire(&name, now() - kept)?;
+            let kept = self.queue(&name)?.number("MessageRetentionPeriod");
+            let expired = self.inner.store.expire(&name, now - kept * 1000)?;
+            if expired > 0 {
+                tracing::warn!(
+                    queue = name,
+                    messages = expired,
+                    kept_s = kept,
+                    "removed: kept for as long as the queue keeps messages"
+                );
+            }
         }
         Ok(())
     }
@@ -154,5 +163,64 @@ impl IntoResponse for SqsError {
             response.headers_mut().insert("x-amzn-query-error", value);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write},
+        sync::Mutex,
+    };
+
+    use super::*;
+    use crate::sqs::store::{Attributes, Outgoing};
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_expires_is_said() {
+        let store = Store::memory().unwrap();
+        for (queue, kept_s) in [("short", "60"), ("long", "3600")] {
+            let kept_s = kept_s.to_owned();
+            let attributes = Attributes::from([("MessageRetentionPeriod".to_owned(), kept_s)]);
+            store.put(queue, &attributes, now()).unwrap();
+            let message = || Outgoing {
+                message_id: "m".to_owned(),
+                body: "x".to_owned(),
+                group: String::new(),
+                attributes: std::collections::BTreeMap::new(),
+                trace: String::new(),
+                delay: 0,
+            };
+            let two_minutes_ago = now() - 120_000;
+            let messages = [message(), message()];
+            store.send(queue, &messages, two_minutes_ago).unwrap();
+        }
+        let server = Server::new(store, String::new(), CancellationToken::new());
+        let log = Log::default();
+        let writer = log.clone();
+        let logging = tracing_subscriber::fmt().with_ansi(false);
+        let logging = logging.with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(logging, || {
+            server.sweep();
+            server.sweep();
+        });
+        let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        for part in [" WARN ", r#"queue="short""#, "messages=2", "kept_s=60"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
     }
 }

@@ -74,6 +74,10 @@ pub(super) struct Counts {
     pub(super) delayed: i64,
 }
 
+/// How long may pass between two notes that the queues are alive. What is more is time in which nobody could work
+/// them: the process had ended, or the machine slept.
+const ALIVE_WITHIN: Millis = 2 * 60 * 1000;
+
 /// All queues.
 pub(crate) struct Store {
     connection: Mutex<Connection>,
@@ -99,7 +103,12 @@ const SCHEMA: &str = "
         receipt TEXT,
         message_group TEXT NOT NULL DEFAULT '',
         attributes TEXT NOT NULL DEFAULT '{}',
-        trace TEXT NOT NULL DEFAULT ''
+        trace TEXT NOT NULL DEFAULT '',
+        kept_since INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE IF NOT EXISTS alive (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        at INTEGER NOT NULL
     );
 ";
 
@@ -135,7 +144,14 @@ impl Store {
             "UPDATE messages SET visible_at = ?1 WHERE receipt IS NOT NULL AND visible_at > ?1",
             [now],
         )?;
-        Self::with(connection)
+        // How long the messages of an older file have been kept while somebody could work them, nobody knows.
+        connection.execute(
+            "UPDATE messages SET kept_since = ?1 WHERE kept_since = 0",
+            [now],
+        )?;
+        let store = Self::with(connection)?;
+        store.note_alive(now)?;
+        Ok(store)
     }
 
     fn with(connection: Connection) -> rusqlite::Result<Self> {
@@ -152,6 +168,28 @@ impl Store {
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the queues can be worked. The time since it was last noted, if that is long, does not count as
+    /// time for which messages have been kept.
+    pub(super) fn note_alive(&self, now: Millis) -> rusqlite::Result<()> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        let last: Option<Millis> = transaction
+            .query_row("SELECT at FROM alive", [], |row| row.get(0))
+            .optional()?;
+        let away = last.map_or(0, |last| now - last);
+        if away > ALIVE_WITHIN {
+            transaction.execute(
+                "UPDATE messages SET kept_since = MIN(kept_since + ?1, ?2)",
+                [away, now],
+            )?;
+        }
+        transaction.execute(
+            "INSERT INTO alive (one, at) VALUES (1, ?1) ON CONFLICT DO UPDATE SET at = excluded.at",
+            [now],
+        )?;
+        transaction.commit()
     }
 
     /// Makes a queue, or gives one its attributes.
@@ -203,8 +241,9 @@ impl Store {
             transaction
                 .prepare_cached(
                     "INSERT INTO messages
-                         (queue, message_id, body, sent_at, visible_at, message_group, attributes, trace)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                         (queue, message_id, body, sent_at, kept_since, visible_at, message_group,
+                          attributes, trace)
+                     VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8)",
                 )?
                 .execute(params![
                     queue,
@@ -297,13 +336,13 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes what was sent before a time.
-    pub(super) fn expire(&self, queue: &str, sent_before: Millis) -> Result<(), SqsError> {
-        self.lock().execute(
-            "DELETE FROM messages WHERE queue = ?1 AND sent_at < ?2",
-            params![queue, sent_before],
+    /// Deletes what has been kept since before a time, and says how many messages that were.
+    pub(super) fn expire(&self, queue: &str, kept_before: Millis) -> Result<usize, SqsError> {
+        let expired = self.lock().execute(
+            "DELETE FROM messages WHERE queue = ?1 AND kept_since < ?2",
+            params![queue, kept_before],
         )?;
-        Ok(())
+        Ok(expired)
     }
 
     pub(super) fn counts(&self, queue: &str, now: Millis) -> Result<Counts, SqsError> {
@@ -327,14 +366,15 @@ impl Store {
 /// Makes the tables, or brings those of an older file up to date.
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
-    for (column, default) in [
-        ("message_group", "''"),
-        ("attributes", "'{}'"),
-        ("trace", "''"),
+    for (column, definition) in [
+        ("message_group", "TEXT NOT NULL DEFAULT ''"),
+        ("attributes", "TEXT NOT NULL DEFAULT '{}'"),
+        ("trace", "TEXT NOT NULL DEFAULT ''"),
+        ("kept_since", "INTEGER NOT NULL DEFAULT 0"),
     ] {
         if !connection.column_exists(None, "messages", column)? {
             connection.execute_batch(&format!(
-                "ALTER TABLE messages ADD COLUMN {column} TEXT NOT NULL DEFAULT {default}"
+                "ALTER TABLE messages ADD COLUMN {column} {definition}"
             ))?;
         }
     }
@@ -406,4 +446,94 @@ fn take(
 fn row_of(receipt: &str) -> Result<i64, SqsError> {
     let (id, _) = receipt.split_once(':').ok_or(SqsError::InvalidReceipt)?;
     id.parse().map_err(|_| SqsError::InvalidReceipt)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const HOUR: Millis = 3_600_000;
+
+    fn open(path: &Path, now: Millis) -> Store {
+        Store::file(path, now).unwrap()
+    }
+
+    fn send(store: &Store, now: Millis) {
+        let message = Outgoing {
+            message_id: "m".to_owned(),
+            body: "x".to_owned(),
+            group: String::new(),
+            attributes: MessageAttributes::new(),
+            trace: String::new(),
+            delay: 0,
+        };
+        store.send("jobs", &[message], now).unwrap();
+    }
+
+    #[test]
+    fn time_in_which_nobody_could_work_a_queue_does_not_count_as_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sqs.sqlite");
+        let store = open(&path, 0);
+        send(&store, 1_000);
+        store.note_alive(60_000).unwrap();
+        drop(store);
+
+        // Five days later, and again after a sleep of the machine.
+        let down = 120 * HOUR;
+        let store = open(&path, 60_000 + down);
+        store.note_alive(60_000 + 2 * down).unwrap();
+        let now = 60_000 + 2 * down;
+        assert_eq!(store.expire("jobs", now - 60_000).unwrap(), 0);
+        // What the queue says of when it was sent stays the truth.
+        let rules = ReceiveRules {
+            max_messages: 1,
+            visibility_timeout: 0,
+            redrive: None,
+        };
+        let taken = store.receive("jobs", &rules, now).unwrap();
+        assert_eq!(taken.messages[0].sent_at, 1_000);
+        assert_eq!(store.expire("jobs", now - 58_000).unwrap(), 1);
+    }
+
+    #[test]
+    fn time_that_is_noted_counts_as_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sqs.sqlite");
+        let store = open(&path, 0);
+        send(&store, 1);
+        for minute in 1..=60 {
+            store.note_alive(minute * 60_000).unwrap();
+        }
+        drop(store);
+        let store = open(&path, HOUR + 1);
+        assert_eq!(store.expire("jobs", 2).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nothing_older_or_newer_than_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sqs.sqlite");
+        let store = open(&path, 2 * HOUR);
+        send(&store, 2 * HOUR);
+        store.note_alive(HOUR).unwrap();
+        assert_eq!(store.expire("jobs", 2 * HOUR).unwrap(), 0);
+        assert_eq!(store.expire("jobs", 2 * HOUR + 1).unwrap(), 1);
+    }
+
+    #[test]
+    fn messages_of_an_older_file_are_kept_from_its_first_opening_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sqs.sqlite");
+        let store = open(&path, 0);
+        send(&store, 0);
+        let older = "ALTER TABLE messages DROP COLUMN kept_since; DROP TABLE alive;";
+        store.lock().execute_batch(older).unwrap();
+        drop(store);
+        let store = open(&path, HOUR);
+        assert_eq!(store.expire("jobs", HOUR).unwrap(), 0);
+        assert_eq!(store.expire("jobs", HOUR + 1).unwrap(), 1);
+    }
 }

@@ -8,6 +8,7 @@
 
 mod bus;
 mod fairness;
+mod http_server;
 mod limits;
 mod poller;
 mod queues;

@@ -1,6 +1,6 @@
 //! What a directory keeps, and for whom.
 
-use std::path::Path;
+use std::{collections::BTreeMap, fs::Permissions, os::unix::fs::PermissionsExt, path::Path};
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
@@ -112,6 +112,52 @@ async fn a_shutdown_leaves_no_log_to_recover() {
     local.shut_down().await;
     assert!(directory.path().join("sqs.sqlite").exists());
     assert!(!directory.path().join("sqs.sqlite-wal").exists());
+}
+
+/// The permissions of a directory's files.
+fn modes(directory: &Path) -> BTreeMap<String, u32> {
+    let entries = std::fs::read_dir(directory).unwrap().map(Result::unwrap);
+    entries
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, entry.metadata().unwrap().permissions().mode() & 0o777)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn nobody_but_the_owner_may_read_what_is_kept() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("data");
+    let local = start(&directory).await;
+    queue(&local.sqs(), "jobs", &[]).await;
+    put_item(&local).await;
+    assert_eq!(modes(parent.path())["data"], 0o700);
+    let made = modes(&directory);
+    for name in [
+        "lock",
+        "dynamodb.sqlite",
+        "sqs.sqlite",
+        "sqs.sqlite-wal",
+        "sqs.sqlite-shm",
+    ] {
+        assert_eq!(made.get(name), Some(&0o600), "{name}");
+    }
+    assert!(made.values().all(|mode| *mode == 0o600), "{made:?}");
+    drop(local);
+
+    // As an older release has left them, in a directory that is the user's.
+    let open = Permissions::from_mode(0o644);
+    for name in made.keys() {
+        // Those beside the databases are gone where nothing is left in them.
+        let _ = std::fs::set_permissions(directory.join(name), open.clone());
+    }
+    std::fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+    let local = start(&directory).await;
+    let kept = modes(&directory);
+    assert!(kept.values().all(|mode| *mode == 0o600), "{kept:?}");
+    assert_eq!(modes(parent.path())["data"], 0o755);
+    local.shut_down().await;
 }
 
 #[tokio::test]

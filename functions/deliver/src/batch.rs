@@ -57,6 +57,10 @@ const UNREADABLE_WAIT_S: u32 = 60;
 /// How long after its time a job may be put off without an attempt.
 pub(crate) const PATIENCE: Duration = Duration::from_hours(24);
 
+/// After how long in the queue a message tells that nobody worked it: longer than its delay and all the times for
+/// which it can be hidden until the redrive policy ends it.
+const UNWORKED: Duration = Duration::from_hours(6);
+
 /// The work on one batch, begun at one time.
 #[derive(Clone, Copy)]
 pub(crate) struct Batch<'a> {
@@ -81,11 +85,12 @@ impl<'a> Batch<'a> {
     }
 
     async fn work_off(self, received: Vec<Received>) {
-        let (due, early) = self.split(received);
+        let (mut due, early) = self.split(received);
         let ages = due.iter().map(|received| overdue(&received.job, self.now));
         if let Some(oldest) = ages.max() {
             self.metrics.measure(Measure::OldestJobAge, oldest);
         }
+        self.renew_patience(&mut due);
         let found = self.find(&due).await;
         let sorted = found.sort(due);
         let parts = FuturesUnordered::new();
@@ -110,6 +115,17 @@ impl<'a> Batch<'a> {
             }
         }
         (due, early)
+    }
+
+    /// Makes jobs due now that lay in the queue while nobody worked it. Being put off is what wears patience out: a
+    /// job that no worker has looked at for days would otherwise be given up at the first look.
+    fn renew_patience(self, due: &mut [Received]) {
+        for received in due {
+            let lay = received.sent_at.map(|sent_at| since(sent_at, self.now));
+            if lay.is_some_and(|lay| lay > UNWORKED) {
+                received.job.not_before = self.now;
+            }
+        }
     }
 
     async fn send_on(self, jobs: Vec<(Received, u32)>) {
@@ -298,5 +314,9 @@ fn ids(jobs: &[Received]) -> BTreeSet<HookId> {
 
 /// How long after its time a job is.
 pub(crate) fn overdue(job: &DeliveryJob, now: Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(job.not_before)).unwrap_or_default()
+    since(job.not_before, now)
+}
+
+fn since(time: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(time)).unwrap_or_default()
 }

@@ -16,7 +16,8 @@ mod messages;
 mod next;
 mod round;
 
-use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use jiff::Timestamp;
 use shared::{
     clock,
     deadline::Deadline,
@@ -53,6 +54,8 @@ struct Received {
     message_id: String,
     /// What deletes the message.
     receipt: Option<String>,
+    /// When the message was sent, if the queue says so.
+    sent_at: Option<Timestamp>,
     job: DeliveryJob,
 }
 
@@ -85,11 +88,13 @@ impl Deliver {
         let mut received = Vec::with_capacity(event.records.len());
         let mut failed = Vec::new();
         for record in event.records {
+            let sent_at = sent_at(&record);
             let message_id = record.message_id.unwrap_or_default();
             match QueueMessage::decode(record.body.as_deref().unwrap_or_default()) {
                 Ok(QueueMessage::Delivery(job)) => received.push(Received {
                     message_id,
                     receipt: record.receipt_handle,
+                    sent_at,
                     job,
                 }),
                 // Perhaps a newer release can read it; else the redrive policy ends it.
@@ -117,4 +122,10 @@ impl Deliver {
         response.set_failures(failed);
         Ok(response)
     }
+}
+
+/// When a message was sent: the queue says it in milliseconds since 1970.
+fn sent_at(record: &SqsMessage) -> Option<Timestamp> {
+    let millis = record.attributes.get("SentTimestamp")?.parse().ok()?;
+    Timestamp::from_millisecond(millis).ok()
 }

@@ -19,8 +19,8 @@ use url::{Host, Url};
 
 /// The target is not public, or not known to be. What exactly it is must not reach its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Webhooks are only sent to public addresses.")]
-pub struct NotPublic;
+#[error("Webhooks are only sent to public addresses.{0}")]
+pub struct NotPublic(&'static str);
 
 /// A name leads to an address that is not public. For the operator's log, never for the hook's owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +31,7 @@ pub struct LeadsInside(pub IpAddr);
 #[derive(Clone, Debug, Default)]
 pub struct AddressGuard {
     allowed: Arc<[SocketAddr]>,
+    hint: &'static str,
 }
 
 impl AddressGuard {
@@ -39,7 +40,14 @@ impl AddressGuard {
     pub fn new(allowed: Vec<SocketAddr>) -> Self {
         Self {
             allowed: allowed.into(),
+            hint: "",
         }
+    }
+
+    /// The same guard, which adds this to its refusals: what whoever runs it can do about them.
+    #[must_use]
+    pub fn hinting(self, hint: &'static str) -> Self {
+        Self { hint, ..self }
     }
 
     /// Judges a URL by its scheme and its host: an address by what it is, a name by whether it is
@@ -55,7 +63,11 @@ impl AddressGuard {
             Some(Host::Domain(name)) => !is_internal_name(name),
             None => false,
         };
-        if public { Ok(()) } else { Err(NotPublic) }
+        if public {
+            Ok(())
+        } else {
+            Err(NotPublic(self.hint))
+        }
     }
 
     fn admits(&self, ip: IpAddr, port: Option<u16>) -> bool {
@@ -260,7 +272,7 @@ mod tests {
     #[case("http://[fec0::1]")]
     #[case("http://[ff02::1]")]
     fn everything_else_is_refused(#[case] url: &str) {
-        assert_eq!(check(url), Err(NotPublic));
+        assert_eq!(check(url), Err(NotPublic("")));
     }
 
     #[test]
@@ -269,8 +281,8 @@ mod tests {
         let check = |url: &str| guard.check(&url.parse().unwrap());
         assert_eq!(check("http://127.0.0.1:9100/x"), Ok(()));
         assert_eq!(check("https://127.1:9100/x"), Ok(()));
-        assert_eq!(check("http://127.0.0.1:9101/x"), Err(NotPublic));
-        assert_eq!(check("http://127.0.0.2:9100/x"), Err(NotPublic));
-        assert_eq!(check("http://localhost:9100/x"), Err(NotPublic));
+        assert_eq!(check("http://127.0.0.1:9101/x"), Err(NotPublic("")));
+        assert_eq!(check("http://127.0.0.2:9100/x"), Err(NotPublic("")));
+        assert_eq!(check("http://localhost:9100/x"), Err(NotPublic("")));
     }
 }

@@ -23,9 +23,6 @@ use crate::model::Accepted;
 /// How long an id stands for the same event.
 const WINDOW: Duration = Duration::from_hours(24);
 
-/// How long one request may take: no longer than the gateway waits for it.
-const LEASE: Duration = Duration::from_secs(30);
-
 #[derive(Serialize, Deserialize)]
 struct ClaimItem {
     publisher: String,
@@ -97,6 +94,9 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// How long one request may take: no longer than the gateway waits for it.
+    pub const LEASE: Duration = Duration::from_secs(30);
+
     pub(super) fn new(client: Client, table: String) -> Self {
         Self { client, table }
     }
@@ -108,7 +108,7 @@ impl Claims {
         id: &str,
         now: Timestamp,
     ) -> Result<Claim, StoreError> {
-        let lease = (now + LEASE).as_millisecond();
+        let lease = (now + Self::LEASE).as_millisecond();
         let item = ClaimItem {
             publisher: ids.0.clone(),
             event_id: id.to_owned(),

@@ -13,7 +13,7 @@ use shared::{
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use super::{
-    bench::{Bench, PAYLOAD, encoded, job},
+    bench::{Bench, PAYLOAD, encoded, event, in_time, job},
     receiver::{answering, closed, requests, url},
 };
 
@@ -191,6 +191,47 @@ async fn what_is_a_day_over_its_time_is_given_up_without_a_call(
         assert_eq!(letter.message, message);
         assert_eq!((letter.status, letter.job.attempt), (None, 2));
         assert_eq!(letter.job.hook, HookRef::from(&hook));
+    }
+}
+
+#[rstest]
+#[case(SignedDuration::from_hours(5), true)]
+#[case(SignedDuration::from_hours(120), false)]
+#[tokio::test]
+async fn patience_begins_anew_for_what_lay_in_the_queue_while_nobody_worked_it(
+    #[case] lay: SignedDuration,
+    #[case] given_up: bool,
+) {
+    let server = answering(200).await;
+    let bench = Bench::new(&[*server.address()], "1m").await;
+    let hook = bench.hook(&server.uri()).await;
+    let opened = open(&bench, &hook, clock::now() + Duration::from_mins(10)).await;
+    let overdue = DeliveryJob {
+        not_before: ago(SignedDuration::from_hours(121)),
+        ..job(&hook)
+    };
+    let mut event = event([encoded(overdue)]);
+    let sent_at = ago(lay).as_millisecond().to_string();
+    let attributes = &mut event.records[0].attributes;
+    attributes.insert("SentTimestamp".to_owned(), sent_at);
+    let handled = bench.deliver.handle(event, in_time(), &bench.metrics).await;
+    assert!(handled.unwrap().batch_item_failures.is_empty());
+    assert_eq!(bench.count(&bench.deliveries).await, u32::from(!given_up));
+    assert_eq!(bench.count(&bench.dead_letters).await, u32::from(given_up));
+
+    // What waits on is attempted as soon as the endpoint is well again.
+    if !given_up {
+        let sent = bench.spy.requests("SendMessageBatch");
+        let body = sent[0]["Entries"][0]["MessageBody"].as_str().unwrap();
+        let due = OpenCircuit {
+            probe_at: clock::now(),
+            ..opened
+        };
+        let states = &bench.stores.states;
+        let set = states.set_circuit(hook.id, Some(&opened), &due);
+        assert!(set.await.unwrap());
+        assert!(bench.work_bodies([body.to_owned()]).await.is_empty());
+        assert_eq!(requests(&server).await.len(), 1);
     }
 }
 

@@ -8,7 +8,8 @@ fn acts(c: char) -> bool {
 }
 
 /// The text, with what would act on the terminal escaped: nothing of it is lost.
-pub(crate) fn printable(text: &str) -> String {
+#[must_use]
+pub fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {
         if acts(c) {
@@ -21,7 +22,8 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// The text as one line of prose, with a space for each character that would act on the terminal.
-pub(crate) fn one_line(text: &str) -> String {
+#[must_use]
+pub fn one_line(text: &str) -> String {
     text.replace(acts, " ")
 }
 
