@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fmt::{self, Display, Formatter},
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     num::ParseIntError,
     path::PathBuf,
     str::FromStr,
@@ -503,7 +503,9 @@ published once.")]
 
 fn aws_addr(text: &str) -> Result<IpAddr, String> {
     let address: IpAddr = text.parse().map_err(|_| "not an IP address")?;
-    if address.is_unspecified() {
+    let canonical = address.to_canonical();
+    let is_broadcast = canonical == IpAddr::V4(Ipv4Addr::BROADCAST);
+    if canonical.is_unspecified() || canonical.is_multicast() || is_broadcast {
         return Err(
             "not an address that others can connect to: give one of this machine's".to_owned(),
         );

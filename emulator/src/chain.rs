@@ -31,7 +31,7 @@ tokio::task_local! {
 #[must_use]
 pub fn chain_length(event: &SqsEvent) -> u32 {
     let function = function(event);
-    Trace::of(event).invocations(function) + 1
+    Trace::of(event).invocations(function).saturating_add(1)
 }
 
 /// The header of the invocation that makes the request; `None` outside of one.
@@ -47,10 +47,11 @@ where
 {
     let mut trace = Trace::of(&event);
     trace.root.get_or_insert_with(new_root);
-    *trace
+    let invocations = trace
         .lineage
         .entry(function(&event).to_owned())
-        .or_default() += 1;
+        .or_default();
+    *invocations = invocations.saturating_add(1);
     CURRENT.scope(trace, handler(event))
 }
 
@@ -70,6 +71,9 @@ fn function(event: &SqsEvent) -> &str {
     arn.and_then(|arn| arn.rsplit(':').next())
         .unwrap_or_default()
 }
+
+/// The most functions whose invocations are counted: a header is anybody's who sends a message, and there are few here.
+const MOST_FUNCTIONS: usize = 16;
 
 /// A trace header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -127,6 +131,7 @@ fn lineage(value: &str) -> BTreeMap<String, u32> {
         .filter_map(|(function, invocations)| {
             Some((function.to_owned(), invocations.parse().ok()?))
         })
+        .take(MOST_FUNCTIONS)
         .collect()
 }
 
@@ -173,6 +178,7 @@ mod tests {
             (&[][..], 1),
             (&[""], 1),
             (&["Lineage=jobs:many"], 1),
+            (&["Lineage=jobs:4294967295"], u32::MAX),
             (&[of_others], 1),
             (&[second], 2),
             (&[second, fourth, of_others], 4),

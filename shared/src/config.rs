@@ -147,7 +147,10 @@ pub fn allow_targets() -> Result<Vec<SocketAddr>, ConfigError> {
 
 /// `SSL_CERT_FILE` and `SSL_CERT_DIR`: whether one of them says which certificates are trusted.
 pub(crate) fn names_certificates() -> bool {
-    ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(variable) != [None, None]
+    ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+        .into_iter()
+        .filter_map(std::env::var_os)
+        .any(|value| !value.is_empty())
 }
 
 struct Addresses(Vec<SocketAddr>);

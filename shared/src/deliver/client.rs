@@ -26,8 +26,22 @@
 //! to parse what the line can carry, but no memory. Neither reqwest nor its connectors give a handle
 //! to count them.
 
-use std::{cell::Cell, error::Error, io, sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    error::Error,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use http::Extensions;
+use hyper_util::client::legacy::{
+    self,
+    connect::{Connected, Connection, HttpInfo},
+};
 use reqwest::{
     Client, Request, Response,
     dns::Resolve,
@@ -36,7 +50,7 @@ use reqwest::{
 };
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
-use tower::util::MapRequestLayer;
+use tower::{Service, layer::layer_fn};
 
 use super::{
     guard::{AddressGuard, GuardedResolver, LeadsInside, SystemResolver, bound_for},
@@ -136,11 +150,7 @@ impl DeliveryClient {
                 .redirect(Policy::none())
                 .no_proxy()
                 .dns_resolver(Arc::clone(&resolver))
-                .connector_layer(MapRequestLayer::new(|destination| {
-                    // Outside an exchange's first sending nobody wants to know.
-                    let _ = OPENED.try_with(|opened| opened.set(true));
-                    destination
-                }))
+                .connector_layer(layer_fn(Noting))
                 .build()
         };
         Ok(Self {
@@ -188,8 +198,10 @@ impl DeliveryClient {
             let sent = self.pooled.execute(request).await;
             (sent, OPENED.with(Cell::get))
         };
-        match (OPENED.scope(Cell::new(false), first).await, again) {
-            ((Err(error), false), Some(again)) if is_broken_off(&error) => {
+        match (OPENED.scope(Cell::new(None), first).await, again) {
+            ((Err(error), opened), Some(again))
+                if is_broken_off(&error) && was_kept(&error, opened) =>
+            {
                 tracing::debug!("a kept connection was closed: the request is sent once more");
                 self.fresh.execute(again).await
             }
@@ -199,9 +211,55 @@ impl DeliveryClient {
 }
 
 tokio::task_local! {
-    /// Whether the request that this task sends has had a connection opened. If not, it has been
-    /// given one that was kept: hyper asks for a new one in the task of the request.
-    static OPENED: Cell<bool>;
+    /// The connection that was opened for the request that this task sends, by its address here.
+    ///
+    /// The request may have gone out on another one: while a connection is opened, one that is given
+    /// back wins if it comes first. What is opened is kept then, by a task of the client's own.
+    static OPENED: Cell<Option<SocketAddr>>;
+}
+
+/// A connector that notes in [`OPENED`] what it has opened.
+#[derive(Clone)]
+struct Noting<S>(S);
+
+impl<S, D> Service<D> for Noting<S>
+where
+    S: Service<D>,
+    S::Response: Connection,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, destination: D) -> Self::Future {
+        let opening = self.0.call(destination);
+        Box::pin(async move {
+            let connection = opening.await?;
+            // Outside an exchange's first sending nobody wants to know.
+            let _ = OPENED.try_with(|opened| opened.set(local_address(&connection.connected())));
+            Ok(connection)
+        })
+    }
+}
+
+fn local_address(connection: &Connected) -> Option<SocketAddr> {
+    let mut extras = Extensions::new();
+    connection.get_extras(&mut extras);
+    extras.get().map(HttpInfo::local_addr)
+}
+
+/// Whether a request failed on a connection, and not on the one that was opened for it.
+fn was_kept(error: &reqwest::Error, opened: Option<SocketAddr>) -> bool {
+    let connection = causes(error)
+        .find_map(|cause| cause.downcast_ref::<legacy::Error>())
+        .and_then(legacy::Error::connect_info)
+        .and_then(local_address);
+    connection.is_some_and(|connection| opened != Some(connection))
 }
 
 /// Reads an answer's body to its end, so that the connection can be used again, unless it is long.

@@ -91,6 +91,20 @@ fn is_well_formed(request: &ApiGatewayV2httpRequest) -> bool {
     has_uri(request) && body.is_none_or(|body| STANDARD.decode(body).is_ok())
 }
 
+/// Whether a path stays what it is when it becomes one of a URL: without a step that leads elsewhere (`..`, also as
+/// `%2e%2e`), and without a character that a URL leaves out, turns into a slash, or ends its path with.
+fn is_plain(path: &str) -> bool {
+    let is_kept = |c: char| !c.is_ascii_control() && !['?', '#', '\\'].contains(&c);
+    let is_step = |segment: &str| {
+        let dots = segment.to_ascii_lowercase().replace("%2e", ".");
+        dots == "." || dots == ".."
+    };
+    path.starts_with('/')
+        && path.chars().all(is_kept)
+        && !path.ends_with(' ')
+        && !path.split('/').any(is_step)
+}
+
 /// Builds the URI as `lambda_http` does, which leaves out the stage: the template tells it to.
 fn has_uri(request: &ApiGatewayV2httpRequest) -> bool {
     let header = |name| {
@@ -105,7 +119,7 @@ fn has_uri(request: &ApiGatewayV2httpRequest) -> bool {
     let path = request.raw_path.as_deref().unwrap_or_default();
     if !["http", "https"].contains(&scheme)
         || host.is_some_and(|host| host.parse::<Authority>().is_err())
-        || !(path.is_empty() || path.starts_with('/'))
+        || !(path.is_empty() || is_plain(path))
     {
         return false;
     }
@@ -180,6 +194,13 @@ mod tests {
     #[case::a_scheme_that_is_none("/headers/x-forwarded-proto", "not a scheme")]
     #[case::a_scheme_with_a_path("/headers/x-forwarded-proto", "https://api.example/v1?")]
     #[case::a_path_that_goes_on_from_the_host("/rawPath", ".example/v1")]
+    #[case::a_path_with_a_step_back("/rawPath", "/x/../path")]
+    #[case::a_path_with_an_encoded_step_back("/rawPath", "/x/%2E%2e/path")]
+    #[case::a_path_with_a_backslash("/rawPath", "/x\\path")]
+    #[case::a_path_with_a_tab("/rawPath", "/pa\tth")]
+    #[case::a_path_with_a_query("/rawPath", "/path?a")]
+    #[case::a_path_with_a_fragment("/rawPath", "/path#a")]
+    #[case::a_path_with_a_space_at_its_end("/rawPath", "/path ")]
     #[case::a_space_in_the_query("/rawQueryString", "like=not a query")]
     #[case::a_quote_in_the_query("/rawQueryString", "like=\"")]
     #[case::less_than_in_the_query("/rawQueryString", "like=<")]
@@ -272,9 +293,7 @@ mod tests {
                     let wanted = Url::parse(&format!("https://api.example{path}")).unwrap();
                     let converted = converted.unwrap();
                     prop_assert_eq!(converted.uri().path(), wanted.path());
-                } else if ["/headers/accept", "/rawPath", "/rawQueryString", "/cookies/0", "/body"]
-                    .contains(&at)
-                {
+                } else if ["/headers/accept", "/rawQueryString", "/cookies/0", "/body"].contains(&at) {
                     prop_assert!(converted.is_err(), "refused in vain");
                 }
             }

@@ -1,23 +1,31 @@
 //! Connections that are kept, and how they end.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use futures_util::future::join_all;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rstest::rstest;
 use shared::{
-    deliver::client::DeliveryClient,
+    deliver::{client::DeliveryClient, guard::AddressGuard},
     model::{DELIVERY_DEADLINE, Outcome},
 };
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::JoinSet,
-    time::{Duration, Instant},
+    time::{Duration, Instant, timeout},
 };
 
 use super::{
     NO_CONTENT, accept, assert_deadline, assert_untouched, at, client, listener, meet, payload,
-    post, read_request,
+    post, read_request, target,
 };
 
 /// A listener, and a client that has kept a connection to it.
@@ -205,6 +213,56 @@ async fn an_idle_connection_is_kept_for_seconds(#[case] idle: Duration, #[case] 
     let (target, payload) = (at(addr), payload("{}"));
     let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
     assert_eq!(outcome, Outcome::Answered(204));
+    assert_untouched(listener);
+}
+
+/// Leads every name here, but for the second time, when it says that it was asked and never answers.
+#[derive(Clone, Default)]
+struct SecondLookupHangs {
+    lookups: Arc<AtomicUsize>,
+    second: Arc<Notify>,
+}
+
+impl Resolve for SecondLookupHangs {
+    fn resolve(&self, _: Name) -> Resolving {
+        let is_second = self.lookups.fetch_add(1, Ordering::Relaxed) == 1;
+        let second = Arc::clone(&self.second);
+        Box::pin(async move {
+            if is_second {
+                second.notify_one();
+                std::future::pending::<()>().await;
+            }
+            let here = SocketAddr::from(([127, 0, 0, 1], 0));
+            Ok(Box::new(std::iter::once(here)) as Addrs)
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_began_to_open_a_connection_and_took_a_kept_one_is_sent_once_more() {
+    let (listener, addr) = listener().await;
+    let resolver = SecondLookupHangs::default();
+    let guard = AddressGuard::new(vec![addr]);
+    let client = DeliveryClient::with_resolver(guard, resolver.clone()).unwrap();
+    let target = target(&format!("http://endpoint.example:{}/hook", addr.port()));
+    let payload = payload("{}");
+    let endpoint = async {
+        let mut kept = accept(&listener).await;
+        resolver.second.notified().await;
+        kept.write_all(NO_CONTENT).await.unwrap();
+        read_request(&mut kept).await;
+        drop(kept);
+        let mut fresh = accept(&listener).await;
+        fresh.write_all(NO_CONTENT).await.unwrap();
+    };
+    let attempts = async {
+        let first = post(&client, &target, &payload);
+        tokio::join!(first, post(&client, &target, &payload))
+    };
+    let endpoint = timeout(DELIVERY_DEADLINE * 2, endpoint);
+    let (outcomes, met) = tokio::join!(attempts, endpoint);
+    assert_eq!(outcomes, (Outcome::Answered(204), Outcome::Answered(204)));
+    met.unwrap();
     assert_untouched(listener);
 }
 
