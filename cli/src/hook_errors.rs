@@ -61,6 +61,7 @@ async fn list(errors: &HookErrors, owner: Option<&str>) -> Result<()> {
             updated_at,
         } = error;
         let hooks: Vec<_> = hooks.iter().map(HookId::to_string).collect();
+        let [created_at, updated_at] = [created_at, updated_at].map(clock::whole_second);
         let [owner, event, message] = [owner, event, message].map(|text| one_line(&text));
         println!(
             "{id}  {owner}  {event}  {count} deliveries  hooks {}  {created_at} to {updated_at}  \

@@ -1,8 +1,8 @@
 //! Whose records a request is about.
 //!
-//! Everybody sees their own. A superadmin may turn a list or a bulk deletion to an academy's with
-//! `academy=<slug>`, and a list to everybody's with `academy=*`; from anybody else the parameter
-//! means nothing.
+//! Everybody sees their own. A superadmin may turn a list, a bulk deletion or a creation to an academy's
+//! with `academy=<slug>`, and a list to everybody's with `academy=*`. Anybody else may name the academy
+//! that they are, and no other.
 
 use shared::{
     http::{ApiError, HookPath, Params},
@@ -13,22 +13,18 @@ use shared::{
 /// Whose records.
 pub(crate) enum Owner {
     /// Those of one user.
-    User {
-        username: String,
-        is_superadmin: bool,
-    },
+    User(User),
     /// Those of all.
     Everybody,
 }
 
-impl Owner {
-    fn of(principal: &Principal) -> Self {
-        Self::User {
-            username: principal.user.username.clone(),
-            is_superadmin: principal.user.is_superuser,
-        }
-    }
+/// A user who has records.
+pub(crate) struct User {
+    pub(crate) username: String,
+    is_superadmin: bool,
+}
 
+impl Owner {
     /// Whose list is asked for.
     pub(crate) async fn listed(
         principal: &Principal,
@@ -37,31 +33,10 @@ impl Owner {
     ) -> Result<Self, ApiError> {
         match params.get("academy").map(str::trim) {
             Some("*") if principal.user.is_superuser => Ok(Self::Everybody),
-            _ => Self::deleted(principal, params, identities).await,
+            _ => User::one(principal, params, identities)
+                .await
+                .map(Self::User),
         }
-    }
-
-    /// Whose hooks are asked to be deleted: never everybody's at once.
-    pub(crate) async fn deleted(
-        principal: &Principal,
-        params: &Params,
-        identities: &Identities,
-    ) -> Result<Self, ApiError> {
-        let academy = params
-            .get("academy")
-            .map(str::trim)
-            .filter(|slug| !slug.is_empty());
-        let Some(slug) = academy.filter(|_| principal.user.is_superuser) else {
-            return Ok(Self::of(principal));
-        };
-        let (user, academy) = identities.user_and_academy(slug).await?;
-        if academy.is_none() {
-            return Err(ApiError::UnknownAcademy(slug.to_owned()));
-        }
-        Ok(Self::User {
-            username: slug.to_owned(),
-            is_superadmin: user.is_some_and(|user| user.is_superuser),
-        })
     }
 
     /// The owner's hooks: all, or those on the named events.
@@ -72,16 +47,56 @@ impl Owner {
     ) -> Result<Vec<Hook>, ApiError> {
         match self {
             Self::Everybody => Ok(hooks.everywhere(events).await?),
-            Self::User {
-                username,
-                is_superadmin,
-            } => {
-                let scope = Scope::of_owner(username, *is_superadmin);
-                let mut found = hooks.in_scope(&scope, events).await?;
-                found.retain(|hook| hook.owner == *username);
+            Self::User(user) => {
+                let mut found = hooks.in_scope(&user.scope(), events).await?;
+                found.retain(|hook| hook.owner == user.username);
                 Ok(found)
             }
         }
+    }
+}
+
+impl User {
+    fn of(principal: &Principal) -> Self {
+        Self {
+            username: principal.user.username.clone(),
+            is_superadmin: principal.user.is_superuser,
+        }
+    }
+
+    /// Whose hooks are asked for, or are to be made or deleted: the caller's, or an academy's.
+    pub(crate) async fn one(
+        principal: &Principal,
+        params: &Params,
+        identities: &Identities,
+    ) -> Result<Self, ApiError> {
+        let academy = params
+            .get("academy")
+            .map(str::trim)
+            .filter(|slug| !slug.is_empty());
+        let Some(slug) = academy else {
+            return Ok(Self::of(principal));
+        };
+        if !principal.user.is_superuser {
+            let own = principal.academy.as_ref();
+            return match own.filter(|own| own.slug == slug) {
+                Some(_) => Ok(Self::of(principal)),
+                None => Err(ApiError::PermissionDenied("act for this academy")),
+            };
+        }
+        let (user, academy) = identities.user_and_academy(slug).await?;
+        if academy.is_none() {
+            return Err(ApiError::UnknownAcademy(slug.to_owned()));
+        }
+        Ok(Self {
+            username: slug.to_owned(),
+            is_superadmin: user.is_some_and(|user| user.is_superuser),
+        })
+    }
+
+    /// Whose events the user's hooks hear.
+    pub(crate) fn scope(&self) -> Scope {
+        Scope::of_owner(&self.username, self.is_superadmin)
     }
 }
 
