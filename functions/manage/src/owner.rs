@@ -100,54 +100,59 @@ impl User {
     }
 }
 
-/// The hook with this id, if the principal may have it: its own, or any for a superadmin. A foreign
-/// hook is told apart from a missing one by nothing in the answer.
-pub(crate) fn visible(hook: Option<Hook>, principal: &Principal) -> Option<Hook> {
-    hook.filter(|hook| owns(principal, &hook.owner))
+/// Where the hooks are that the principal may have: its own, or any for a superadmin. By that a foreign
+/// hook is told apart from a missing one by nothing in the answer, nor by what it takes to give it.
+fn within(principal: &Principal) -> Option<Scope> {
+    (!principal.user.is_superuser).then(|| User::of(principal).scope())
 }
 
 /// Whether what this user owns is the principal's to manage.
-pub(crate) fn owns(principal: &Principal, owner: &str) -> bool {
+fn owns(principal: &Principal, owner: &str) -> bool {
     principal.user.is_superuser || owner == principal.user.username
 }
 
-/// Reads [`visible`]'s hook.
+/// The hook with this id, if the principal may have it.
 pub(crate) async fn find(
     hooks: &Hooks,
     id: Option<HookId>,
     principal: &Principal,
 ) -> Result<Option<Hook>, ApiError> {
-    match id {
-        None => Ok(None),
-        Some(id) => Ok(visible(hooks.get(id).await?, principal)),
-    }
+    let found = state_of(hooks, id, principal).await?;
+    Ok(found.map(|(hook, _)| hook))
 }
 
-/// Reads [`visible`]'s hook, and its state. Not there: a 404.
+/// Reads [`find`]'s hook, and its state. Not there: a 404.
 pub(crate) async fn find_with_state(
     hooks: &Hooks,
     path: &HookPath,
     principal: &Principal,
 ) -> Result<(Hook, StoredState), ApiError> {
-    let found = match path.id {
-        None => None,
-        Some(id) => hooks.get_with_state(id).await?,
-    };
-    let (hook, state) = found.unzip();
-    visible(hook, principal)
-        .zip(state)
-        .ok_or_else(|| ApiError::HookNotFound(path.number.clone()))
+    let found = state_of(hooks, path.id, principal).await?;
+    found.ok_or_else(|| ApiError::HookNotFound(path.number.clone()))
 }
 
-/// Reads [`visible`]'s hook with its secrets. Not there: a 404.
+async fn state_of(
+    hooks: &Hooks,
+    id: Option<HookId>,
+    principal: &Principal,
+) -> Result<Option<(Hook, StoredState)>, ApiError> {
+    let Some(id) = id else {
+        return Ok(None);
+    };
+    let found = hooks.get_within(id, within(principal).as_ref()).await?;
+    Ok(found.filter(|(hook, _)| owns(principal, &hook.owner)))
+}
+
+/// Reads [`find`]'s hook with its secrets. Not there: a 404.
 pub(crate) async fn find_signed(
     hooks: &Hooks,
     path: &HookPath,
     principal: &Principal,
 ) -> Result<SignedHook, ApiError> {
+    let scope = within(principal);
     let found = match path.id {
         None => None,
-        Some(id) => hooks.get_signed(id).await?,
+        Some(id) => hooks.get_signed_within(id, scope.as_ref()).await?,
     };
     found
         .filter(|found| owns(principal, &found.hook.owner))

@@ -119,11 +119,11 @@ async fn a_hook_error_is_found_by_its_id_whoever_owns_it() {
     let first = record(errors, &[letter(1, 7, 0)]).await;
     let second = record(errors, &[other]).await;
     for found in [&first, &second] {
-        let read = errors.get(found.error.id).await.unwrap();
+        let read = errors.get(found.error.id, None).await.unwrap();
         assert_eq!(read.as_ref(), Some(found));
     }
     assert_eq!(first.owner, ACADEMY);
-    assert_eq!(errors.get(3).await.unwrap(), None);
+    assert_eq!(errors.get(3, None).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -283,7 +283,7 @@ async fn a_hook_error_goes_with_what_is_kept_with_it_and_nothing_else_does() {
     errors.delete(&found).await.unwrap();
 
     assert_eq!(errors.everywhere().await.unwrap(), slice::from_ref(&other));
-    assert_eq!(errors.get(found.error.id).await.unwrap(), None);
+    assert_eq!(errors.get(found.error.id, None).await.unwrap(), None);
     assert!(
         keys(errors, &Kept::OfError(found.clone()), after(99))
             .await
@@ -349,7 +349,7 @@ async fn a_table_of_an_older_release_is_given_its_indexes() {
     record(&errors, &[letter(1, 7, 0)]).await;
 
     create_tables(&aws.dynamodb(), &names).await.unwrap();
-    assert!(errors.get(1).await.unwrap().is_some());
+    assert!(errors.get(1, None).await.unwrap().is_some());
     let of_hook = Kept::OfHook(hook_id(7), start());
     assert_eq!(keys(&errors, &of_hook, after(0)).await.len(), 1);
 }
