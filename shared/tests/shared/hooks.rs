@@ -278,41 +278,6 @@ async fn an_owners_hooks_move_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn a_hook_that_changes_its_event_is_in_every_list_once() {
-    let tables = Tables::new().await;
-    let hooks = tables.stores.hooks.clone();
-    tables.import(1..=20).await;
-    let both = [EVENT, OTHER_EVENT];
-    let moving = {
-        let hooks = hooks.clone();
-        let mut now = hooks.get(HookId::new(7).unwrap()).await.unwrap().unwrap();
-        tokio::spawn(async move {
-            for round in 0..60 {
-                let event = if round % 2 == 0 { OTHER_EVENT } else { EVENT };
-                let next = moved_to(&now, event);
-                assert!(hooks.replace(&now, &next).await.unwrap());
-                now = next;
-            }
-        })
-    };
-    let all: Vec<u64> = (1..=20).collect();
-    let sorted = |found: Vec<Hook>| {
-        let mut ids = ids(&found);
-        ids.sort_unstable();
-        ids
-    };
-    while !moving.is_finished() {
-        for events in [None, Some(&both[..])] {
-            let found = hooks.in_scope(&academy(), events).await.unwrap();
-            assert_eq!(sorted(found), all, "{events:?}");
-            let found = hooks.everywhere(events).await.unwrap();
-            assert_eq!(sorted(found), all, "{events:?}");
-        }
-    }
-    moving.await.unwrap();
-}
-
-#[tokio::test]
 async fn a_mark_of_a_move_is_no_hook_and_goes_with_the_hook() {
     let tables = Tables::new().await;
     let hooks = &tables.stores.hooks;
