@@ -87,7 +87,7 @@ impl HookFilter {
         let mut filter = Self {
             statuses: params
                 .get("status")
-                .map(|list| items(list).filter_map(HookStatus::of_name).collect()),
+                .map(|list| each_once(items(list).filter_map(HookStatus::of_name))),
             ..Self::of_sample(params)
         };
         filter.keep_events(params.get("app").map(catalog::events_of_apps));
@@ -111,7 +111,7 @@ impl HookFilter {
         Self {
             events: params
                 .get("event")
-                .map(|list| items(list).filter_map(catalog::find).collect()),
+                .map(|list| each_once(items(list).filter_map(catalog::find))),
             service_ids: params
                 .get("service_id")
                 .map(|list| items(list).map(str::to_owned).collect()),
@@ -187,6 +187,16 @@ impl HookFilter {
 /// The items of a comma list, trimmed; an empty one is an item.
 pub fn items(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim)
+}
+
+/// What a list names, each once: it is asked of every hook, and a list may be long.
+fn each_once<T: PartialEq>(named: impl Iterator<Item = T>) -> Vec<T> {
+    named.fold(Vec::new(), |mut distinct, item| {
+        if !distinct.contains(&item) {
+            distinct.push(item);
+        }
+        distinct
+    })
 }
 
 /// The order of a list of hooks: the fields of `sort`, then newest first.
@@ -294,6 +304,25 @@ impl HookOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_filter_names_again_it_holds_once() {
+        let events = "cohort_user.added,form_entry.added,x.y,".repeat(3_000);
+        let statuses = "ok,failing,nonsense,".repeat(3_000);
+        let query = format!("event={events}&status={statuses}");
+        let filter = HookFilter::of_list(&Params::parse(&query));
+        let names: Vec<_> = filter
+            .events
+            .iter()
+            .flatten()
+            .map(|event| event.name)
+            .collect();
+        assert_eq!(names, ["cohort_user.added", "form_entry.added"]);
+        assert_eq!(
+            filter.statuses,
+            Some(vec![HookStatus::Ok, HookStatus::Failing])
+        );
+    }
 
     #[test]
     fn a_field_that_is_named_again_sorts_nothing_more() {
