@@ -34,7 +34,7 @@ const LEASE: Duration = Duration::from_mins(1);
 const PARALLEL_REMOVALS: usize = 16;
 
 /// At how many hooks' failed deliveries a list of HookErrors looks.
-const HOOKS_LOOKED_AT: usize = 100;
+const HOOKS_LOOKED_AT: usize = 1_000;
 
 /// At how many failed deliveries of each, a page more or less.
 const KEPT_LOOKED_AT: usize = 5_000;
@@ -150,8 +150,8 @@ impl HookErrors {
     }
 
     /// How many deliveries are kept with each of these HookErrors, as of a moment ago: one query for each
-    /// hook that they hit, of keys alone. Of a hook with thousands, and of a hundredth hook and those after
-    /// it, not all are counted; an error that may have some of those has 1 at least. So 0 is none.
+    /// hook that they hit, of keys alone. Of a hook with thousands, and of a thousandth hook and those
+    /// after it, not all are counted; an error that may have some of those has 1 at least. So 0 is none.
     pub async fn count_kept(&self, errors: &[OwnedError]) -> Result<Vec<u64>, StoreError> {
         let hooks: BTreeSet<HookId> = errors
             .iter()

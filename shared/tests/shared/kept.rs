@@ -123,7 +123,40 @@ async fn a_hook_error_is_found_by_its_id_whoever_owns_it() {
         assert_eq!(read.as_ref(), Some(found));
     }
     assert_eq!(first.owner, ACADEMY);
+    let of = async |owner| errors.get(1, Some(owner)).await.unwrap();
+    assert_eq!(of(ACADEMY).await, Some(first));
+    assert_eq!(of("miami-campus").await, None);
     assert_eq!(errors.get(3, None).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_kept_is_counted_for_each_error_of_its_own_until_it_is_removed() {
+    let tables = Tables::new().await;
+    let errors = &tables.stores.errors;
+    let other = |delivery_id, hook| DeadLetter {
+        message: "The endpoint answered 404.".to_owned(),
+        ..letter(delivery_id, hook, 1)
+    };
+    let mut of_another = letter(9, 8, 1);
+    "miami-campus".clone_into(&mut of_another.job.hook.owner);
+    let first = record(errors, &[letter(1, 7, 0), letter(2, 7, 0), letter(3, 8, 0)]).await;
+    let second = record(errors, &[other(4, 7)]).await;
+    let foreign = record(errors, &[of_another]).await;
+    let all = [first.clone(), second, foreign];
+    assert_eq!(errors.count_kept(&all).await.unwrap(), [3, 1, 1]);
+    assert_eq!(errors.count_kept(&all[1..]).await.unwrap(), [1, 1]);
+    assert!(errors.count_kept(&[]).await.unwrap().is_empty());
+
+    for (left, key) in keys(errors, &Kept::OfError(first), after(9))
+        .await
+        .iter()
+        .enumerate()
+    {
+        let claimed = claim(errors, key, after(9)).await.unwrap();
+        assert!(errors.remove(&claimed).await.unwrap());
+        let counts = errors.count_kept(&all).await.unwrap();
+        assert_eq!(counts, [2 - left as u64, 1, 1]);
+    }
 }
 
 #[tokio::test]
