@@ -234,7 +234,8 @@ fn authorization(file: Option<&Path>) -> Result<HeaderValue> {
             .token
             .context("there is no token: set ACADEMY_HOOKS_TOKEN, or give --token-file")?,
     };
-    let token = token.expose_secret().trim();
+    // Some editors begin a file with a byte order mark.
+    let token = token.expose_secret().trim_start_matches('\u{feff}').trim();
     if token.is_empty() || token.contains(|c: char| !c.is_ascii_graphic()) {
         bail!("the token is empty, or more than one word");
     }

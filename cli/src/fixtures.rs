@@ -93,7 +93,8 @@ impl Fixtures {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_str(&text)
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        serde_json::from_str(text)
             .with_context(|| format!("{} is no file of fixtures", path.display()))
     }
 

@@ -29,9 +29,7 @@ pub(crate) async fn run(args: ErrorsArgs) -> Result<()> {
             let sqs = aws_sdk_sqs::Client::new(&aws);
             let environment = config::deliveries_queue;
             let url = queue_url(&deployment, "deliveries", environment, &sqs).await?;
-            let found = errors.get(id).await?;
-            let Some(found) = found.filter(|found| owner.is_none_or(|name| found.owner == name))
-            else {
+            let Some(found) = errors.get(id, owner.as_deref()).await? else {
                 bail!(
                     "there is no error {id} here; `academy-hooks errors list` shows those that there are"
                 );
@@ -61,6 +59,7 @@ async fn list(errors: &HookErrors, owner: Option<&str>) -> Result<()> {
             updated_at,
         } = error;
         let hooks: Vec<_> = hooks.iter().map(HookId::to_string).collect();
+        let [created_at, updated_at] = [created_at, updated_at].map(clock::whole_second);
         let [owner, event, message] = [owner, event, message].map(|text| one_line(&text));
         say!(
             "{id}  {owner}  {event}  {count} deliveries  hooks {}  {created_at} to {updated_at}  \

@@ -8,10 +8,10 @@ use std::{
     io::{self, Read},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
-use shared::terminal::one_line;
+use shared::{plain, terminal::one_line};
 
 use crate::{
     api::Api,
@@ -112,13 +112,17 @@ fn random_id() -> String {
 fn read(input: &Input, limit: usize) -> Result<Box<RawValue>> {
     let bytes = read_bytes(input).with_context(|| format!("cannot read {input}"))?;
     if bytes.len() <= FILE_LIMIT {
-        let json: Box<RawValue> =
-            serde_json::from_slice(&bytes).with_context(|| format!("{input} is no JSON"))?;
+        let json = parse(&bytes).with_context(|| format!("{input} is no JSON"))?;
         if json.get().len() <= limit {
             return Ok(json);
         }
     }
     bail!("{input} has more than {} KiB of JSON", limit / 1024)
+}
+
+fn parse(bytes: &[u8]) -> Result<Box<RawValue>> {
+    let text = plain::without_mark(bytes)?;
+    serde_json::from_slice(text).map_err(|error| anyhow!(plain::said_of(&error)))
 }
 
 fn read_bytes(input: &Input) -> io::Result<Vec<u8>> {

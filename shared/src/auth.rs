@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 
 use crate::{
+    clock,
     model::{Principal, User},
     store::{Identities, StoreError, TokenDigest},
 };
@@ -29,7 +30,7 @@ pub enum AuthError {
     #[error("Invalid or Inactive Token")]
     Unknown,
     /// The token's time is over.
-    #[error("Token expired at {0}")]
+    #[error("Token expired at {time}", time = clock::whole_second(*.0))]
     Expired(Timestamp),
     /// The token's user is not active.
     #[error("Invalid or inactive user")]

@@ -1,4 +1,4 @@
-//! JSON values from outside.
+//! JSON from outside: where its text begins, what is said of one that is none, and its values.
 
 use std::fmt;
 
@@ -7,6 +7,39 @@ use serde::{
     de::{Error, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
+
+/// A text in UTF-16, which some editors and shells write.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the text is UTF-16, by its byte order mark, and is to be UTF-8")]
+pub struct Utf16;
+
+/// A text without the byte order mark that may stand before it.
+pub fn without_mark(bytes: &[u8]) -> Result<&[u8], Utf16> {
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(Utf16);
+    }
+    Ok(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
+}
+
+/// What is wrong with a text that is no JSON, in words for whoever wrote it. `serde_json` says of half a
+/// surrogate pair what its parser met.
+#[must_use]
+pub fn said_of(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    let is_surrogate = ["lone leading surrogate", "unexpected end of hex escape"]
+        .iter()
+        .any(|words| said.starts_with(words));
+    if is_surrogate {
+        let (line, column) = (error.line(), error.column());
+        format!("{LONE_SURROGATE} at line {line} column {column}")
+    } else {
+        said
+    }
+}
+
+/// What is said of a text with half of a pair of surrogates in it.
+pub const LONE_SURROGATE: &str =
+    "a text has half of a surrogate pair, such as \\ud83d alone, which is no character";
 
 /// A value that somebody else wrote.
 ///
@@ -89,6 +122,33 @@ mod tests {
         let Plain(value) = serde_json::from_str(inner).expect("JSON");
         assert_eq!(value["$serde_json::private::RawValue"], "[1]");
         assert_eq!(value.as_object().map(Map::len), Some(1));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped_or_named() {
+        assert_eq!(without_mark(b"\xef\xbb\xbf{}"), Ok(&b"{}"[..]));
+        assert_eq!(without_mark(b"{}\xef\xbb\xbf"), Ok(&b"{}\xef\xbb\xbf"[..]));
+        assert_eq!(without_mark(b""), Ok(&b""[..]));
+        for utf16 in [&b"\xff\xfe{\0}\0"[..], b"\xfe\xff\0{\0}"] {
+            assert_eq!(without_mark(utf16), Err(Utf16));
+        }
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_is_called_that() {
+        for json in [
+            r#""\ud800""#,
+            r#""\ud83dx""#,
+            r#""\ude00""#,
+            r#""\ud83d\ud83d""#,
+            r#""\ud83d\n""#,
+        ] {
+            let error = serde_json::from_str::<Plain>(json).expect_err("no text");
+            let said = said_of(&error);
+            assert!(said.starts_with(LONE_SURROGATE), "{json}: {said}");
+        }
+        let error = serde_json::from_str::<Plain>(r#"{"a": 1"#).expect_err("no JSON");
+        assert_eq!(said_of(&error), error.to_string());
     }
 
     #[test]

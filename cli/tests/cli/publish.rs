@@ -536,7 +536,13 @@ fn a_file_that_cannot_be_sent_is_named_with_the_place() {
     let (_latin, latin) = file(b"\"\xe9\"");
     let (_empty, empty) = file("");
     let (_large, large) = file(" ".repeat(5 * 1024 * 1024));
+    let utf16 = std::iter::once(0xfeff).chain("{}".encode_utf16());
+    let (_utf16, utf16) = file(utf16.flat_map(u16::to_le_bytes).collect::<Vec<_>>());
     for (path, said) in [
+        (
+            &utf16[..],
+            "is no JSON: the text is UTF-16, by its byte order mark",
+        ),
         (missing, "cannot read /nowhere/payload.json: No such file"),
         ("/", "cannot read /: Is a directory"),
         (&broken, "is no JSON: expected value at line 2 column 7"),
@@ -555,6 +561,21 @@ fn a_file_that_cannot_be_sent_is_named_with_the_place() {
     ended(&done, 1);
     assert!(text(&done.stderr).starts_with("Error: the standard input is no JSON: EOF"));
     assert!(!fake.has_more());
+}
+
+#[test]
+fn a_byte_order_mark_before_a_file_is_skipped() {
+    let fake = Fake::accepting(ACCEPTED);
+    let (_directory, path) = file("\u{feff}{\"id\": 7}");
+    let (_other, token) = file("\u{feff}of-a-file\r\n");
+    publish(&fake, &path, &["--token-file", &token], 0);
+    let (request, body) = fake.next();
+    assert_eq!(body["payload"], json!({"id": 7}));
+    assert!(
+        request.head.contains("token of-a-file\n"),
+        "{}",
+        request.head
+    );
 }
 
 #[test]

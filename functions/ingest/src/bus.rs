@@ -3,7 +3,8 @@
 //!
 //! Whoever may put events on the bus is a publisher: the bus's policy decides who that is. An event of
 //! the bus names its kind in `detail-type`: `change` for a change, else the name of an event. EventBridge
-//! gives each an id, under which it is published once, however often the queue hands it out.
+//! gives each an id, under which it is published once, however often the queue hands it out, unless its detail
+//! has an id of its own.
 //!
 //! What is wrong with an event does not get better by trying again. It is put into the dead-letter queue
 //! at once, with the reason, and everything else of its batch goes on. What could not be queued for lack
@@ -133,15 +134,16 @@ fn read(body: &str) -> Result<Submission, ApiError> {
     else {
         return Err(ApiError::Fields(errors));
     };
+    let given = |id: Option<Value>| id.filter(|id| !id.is_null());
     let id = || Some(Value::String(id));
     if detail_type == CHANGE {
         let mut change: ChangeFields = fields(detail.get())?;
-        change.id = change.id.or_else(id);
+        change.id = given(change.id).or_else(id);
         change.submission(IdSpace::changes_of_bus(&source))
     } else {
         let mut event: EventFields = fields(detail.get())?;
         event.event = Some(Value::String(detail_type));
-        event.id = event.id.or_else(id);
+        event.id = given(event.id).or_else(id);
         event.submission(IdSpace::events_of_bus(&source))
     }
 }

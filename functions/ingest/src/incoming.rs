@@ -33,7 +33,7 @@ const MODEL: TextField = TextField {
     required: true,
     may_be_blank: false,
 };
-const ID: TextField = TextField {
+pub(crate) const ID: TextField = TextField {
     name: "id",
     max_chars: 64,
     required: false,
@@ -111,7 +111,7 @@ pub(crate) trait Submitted: DeserializeOwned {
 
 /// The fields of a text that must be an object.
 pub(crate) fn fields<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
-    let not_json = |error: serde_json::Error| ApiError::NotJson(error.to_string());
+    let not_json = |error: serde_json::Error| ApiError::not_json(&error);
     if !text.starts_with('{') {
         object(Some(serde_json::from_str(text).map_err(not_json)?))?;
     }

@@ -9,6 +9,7 @@
 mod bus;
 mod delivery_ids;
 mod description;
+mod idempotency;
 mod incoming;
 mod invocation;
 mod look_up;
@@ -37,6 +38,7 @@ use utoipa::{ToSchema, openapi::OpenApi};
 
 use crate::{
     description::{ChangeDraft, ChangeErrors, EventDraft, EventErrors},
+    idempotency::IdempotencyKey,
     incoming::{ChangeFields, EventFields, Submission, Submitted},
     look_up::{BYTES_AHEAD, Publisher},
     publish::{Answer, Outcome},
@@ -133,11 +135,14 @@ fn submissions<T: Submitted>(
 ) -> Result<OneOrMany<Result<Submission, ApiError>>, ApiError> {
     let raw: Option<Box<RawValue>> = json_body(&body.headers, &body.bytes)?;
     let text = raw.as_deref().map_or("{}", RawValue::get);
+    let key = IdempotencyKey::of(&body.headers)?;
     if !text.starts_with('[') {
-        return Ok(OneOrMany::One(T::read(text, ids.clone())));
+        let submission = T::read(text, ids.clone());
+        return Ok(OneOrMany::One(submission.and_then(|sent| key.name(sent))));
     }
+    key.refuse_for_list()?;
     let items: Vec<&RawValue> =
-        serde_json::from_str(text).map_err(|error| ApiError::NotJson(error.to_string()))?;
+        serde_json::from_str(text).map_err(|error| ApiError::not_json(&error))?;
     if items.len() > MAX_ITEMS {
         return Err(ApiError::TooManyItems {
             count: items.len(),
@@ -224,6 +229,7 @@ struct EventView {
     description = "For publishers and superadmins. 202: every delivery is in the queue. Of a list each item \
                    is answered in its place, and a bad one spoils no other. Under the same id an event is \
                    published once in 24 hours.",
+    params(IdempotencyKey),
     request_body(
         content = OneOrMany<EventDraft>,
         examples(
@@ -265,6 +271,7 @@ async fn event(
     summary = "Tell of a record that was saved, or of up to 100",
     description = "For publishers and superadmins. The catalogue decides which events the change is: none, \
                    one or several. 202: every delivery of them is in the queue. Both records must be whole.",
+    params(IdempotencyKey),
     request_body(
         content = OneOrMany<ChangeDraft>,
         example = json!({

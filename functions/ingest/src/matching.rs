@@ -1,4 +1,4 @@
-//! Which hooks an event is for: the academy's own, and those of everyone who is a superadmin now.
+//! Which hooks an event is for: the academy's own, and those of everyone who is an active superadmin now.
 
 use std::collections::{HashMap, HashSet};
 
@@ -57,7 +57,7 @@ impl HookCache {
         Ok(with_hooks.collect())
     }
 
-    /// Drops the hooks of former superadmins from the platform's.
+    /// Drops the hooks of former superadmins, and of those who are not active, from the platform's.
     async fn keep_superadmins(&mut self, stores: &Stores) -> Result<(), StoreError> {
         let of_platform = self
             .0

@@ -1,7 +1,6 @@
 //! The newest attempts at a hook's deliveries.
 
 use axum::{Json, extract::State};
-use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
     clock, error_responses,
@@ -24,11 +23,12 @@ use crate::{Manage, owner};
     "code": 503,
     "failure": "http_status",
     "ms": 120,
-    "next_attempt_at": "2025-01-20T15:35:00Z"
+    "next_attempt_at": "2025-01-20T15:35:00.123Z"
 }))]
 pub(crate) struct AttemptView {
     /// When it ended.
-    at: Timestamp,
+    #[schema(format = DateTime)]
+    at: String,
     /// The delivery: the `webhook-id` that the endpoint got.
     delivery_id: Uuid,
     /// The event's name.
@@ -43,8 +43,8 @@ pub(crate) struct AttemptView {
     /// How long it took, in milliseconds.
     ms: u32,
     /// When the next one is to be made; null: there is none.
-    #[schema(required)]
-    next_attempt_at: Option<Timestamp>,
+    #[schema(required, format = DateTime)]
+    next_attempt_at: Option<String>,
 }
 
 error_responses!(ListErrors: ApiError::HookNotFound("125".to_owned()), ApiError::UnknownPath);
@@ -70,14 +70,14 @@ pub(crate) async fn list(
 ) -> Result<Json<Listing<AttemptView>>, ApiError> {
     let (hook, state) = owner::find_with_state(&manage.stores.hooks, &path, &principal).await?;
     let view = |record: AttemptRecord| AttemptView {
-        at: record.at,
+        at: clock::with_millis(record.at),
         delivery_id: record.delivery_id,
         event: hook.subscription.event.clone(),
         attempt: record.attempt,
         code: record.outcome.code(),
         failure: record.outcome.failure(),
         ms: record.outcome.shown_ms(record.ms),
-        next_attempt_at: record.next_attempt_at,
+        next_attempt_at: record.next_attempt_at.map(clock::with_millis),
     };
     // Those that have become too old since the last write are not shown either.
     let records = newest(state.attempts(), [], clock::now());

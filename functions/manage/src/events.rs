@@ -1,15 +1,10 @@
 //! The catalogue of events.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::header::CONTENT_TYPE,
-    response::IntoResponse,
-};
+use axum::{Json, extract::State, http::header::CONTENT_TYPE, response::IntoResponse};
 use shared::{
     catalog::{CatalogEntry, CatalogFilter},
     error_responses,
-    http::{ApiError, Caller, Params},
+    http::{ApiError, Caller, Params, Segment},
 };
 
 use crate::{Manage, reference};
@@ -48,7 +43,11 @@ pub(crate) async fn list(
     )
 }
 
-error_responses!(SchemaErrors: ApiError::EventNotFound("no.such_event".to_owned()));
+error_responses!(
+    SchemaErrors:
+    ApiError::EventNotFound("no.such_event".to_owned()),
+    ApiError::UnknownPath,
+);
 
 /// `GET hook/event/{event}/schema`: what an event's payload is.
 #[utoipa::path(
@@ -65,7 +64,7 @@ error_responses!(SchemaErrors: ApiError::EventNotFound("no.such_event".to_owned(
 pub(crate) async fn schema(
     State(_): State<Manage>,
     _: Caller,
-    Path(name): Path<String>,
+    Segment(name): Segment,
 ) -> Result<impl IntoResponse, ApiError> {
     match reference::schema(&name) {
         Some(schema) => Ok(([(CONTENT_TYPE, "application/json")], schema)),

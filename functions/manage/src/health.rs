@@ -60,9 +60,9 @@ impl Health {
                 Some(_) => Circuit::HalfOpen,
             },
             failures_in_row: state.failures_in_row,
-            opened_at: open.map(|open| open.opened_at),
-            next_probe_at: open.map(|open| open.probe_at),
-            stats: state.stats,
+            opened_at: open.map(|open| clock::whole_second(open.opened_at)),
+            next_probe_at: open.map(|open| clock::whole_second(open.probe_at)),
+            stats: state.stats.shown(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Subscriptions: list, create, get, update, delete.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Map, Value};
@@ -10,15 +10,15 @@ use shared::{
         ApiError, Body, Caller, Field, FieldErrors, HookPath, Listing, Page, PageLinks, Params,
         TextField, json_body, object,
     },
-    model::{Hook, HookId, HookStats, HookView, MAX_TARGET_CHARS, Scope, Subscription, Target},
-    store::{StoreError, StoredState},
+    model::{Hook, HookStats, HookView, MAX_TARGET_CHARS, Subscription, Target},
+    store::StoreError,
 };
 use utoipa::ToSchema;
 
 use crate::{
     Details, Manage,
-    filter::{HookFilter, HookOrder},
-    owner::{self, Owner},
+    filter::{Expand, HookFilter, HookOrder, ListedHook},
+    owner::{self, Owner, User},
 };
 
 const EVENT: TextField = TextField {
@@ -40,7 +40,11 @@ const SERVICE_ID: TextField = TextField {
     may_be_blank: true,
 };
 
-error_responses!(ListErrors: ApiError::UnknownAcademy("no-such-academy".to_owned()));
+error_responses!(
+    ListErrors:
+    ApiError::UnknownAcademy("no-such-academy".to_owned()),
+    ApiError::PermissionDenied("act for this academy"),
+);
 
 /// `GET hook/subscribe`.
 #[utoipa::path(
@@ -57,7 +61,9 @@ error_responses!(ListErrors: ApiError::UnknownAcademy("no-such-academy".to_owned
         ("service_id" = Option<String>, Query, description = "Service ids."),
         ("like" = Option<String>, Query, description = "A part of event or target, in any case."),
         ("sort" = Option<String>, Query, description = "A hook's fields, `-` before one for descending.", example = "-last_call_at"),
+        ("status" = Option<String>, Query, description = "`ok`, `failing`, `never_called`.", example = "failing"),
         ("academy" = Option<String>, Query, description = "For superadmins: an academy's slug, or `*`."),
+        ("expand" = Option<String>, Query, description = "`owner`, `health`: what is added to each hook.", example = "owner,health"),
         Page,
     ),
     responses((status = 200, description = "Hooks", body = Listing<HookView>), ListErrors),
@@ -76,25 +82,31 @@ pub(crate) async fn list(
         .hooks(&stores.hooks, filter.event_names().as_deref())
         .await?;
     hooks.retain(|hook| filter.wants(hook));
-    let count = hooks.len();
 
-    // The histories stand in another table: read for the page alone, unless the order needs all.
-    let order = HookOrder::of(&params);
-    let page = Page::of(&params);
-    let mut stats = HashMap::new();
-    if order.needs_stats() {
-        stats = manage.stats(hooks.iter().map(|hook| hook.id)).await?;
+    // The histories stand in another table: read for the page alone, unless it depends on those of all.
+    let (order, page, expand) = (
+        HookOrder::of(&params),
+        Page::of(&params),
+        Expand::of(&params),
+    );
+    let needs_all = order.needs_stats() || filter.needs_states();
+    let mut rows = if needs_all {
+        manage.rows(hooks).await?
+    } else {
+        hooks
+            .into_iter()
+            .map(|hook| ListedHook::new(hook, None))
+            .collect()
+    };
+    rows.retain(|row| filter.wants_status(row));
+    let count = rows.len();
+    order.sort(&mut rows);
+    let mut rows = page.cut(rows);
+    if !needs_all {
+        let hooks = rows.into_iter().map(|row| row.hook).collect();
+        rows = manage.rows(hooks).await?;
     }
-    let view = |hook: &Hook| hook.view(stats.get(&hook.id).copied().unwrap_or_default());
-    let mut views: Vec<HookView> = hooks.iter().map(view).collect();
-    order.sort(&mut views);
-    let mut views = page.cut(views);
-    if !order.needs_stats() {
-        stats = manage.stats(views.iter().map(|view| view.id)).await?;
-        for view in &mut views {
-            view.stats = stats.get(&view.id).copied().unwrap_or_default();
-        }
-    }
+    let views = rows.iter().map(|row| expand.view(row)).collect();
     Ok(page.answer(count, views, &links))
 }
 
@@ -131,6 +143,8 @@ error_responses!(
     wrong_fields(),
     ApiError::UnknownEvent("unknown.event".to_owned()),
     ApiError::NotAnAcademy,
+    ApiError::UnknownAcademy("no-such-academy".to_owned()),
+    ApiError::PermissionDenied("act for this academy"),
 );
 
 /// `POST hook/subscribe`.
@@ -140,7 +154,9 @@ error_responses!(
     tag = "Hooks",
     operation_id = "subscribe",
     summary = "Subscribe an event and a URL",
-    description = "For academies and superadmins. A superadmin's hook hears every academy.",
+    description = "For academies and superadmins. A superadmin's hook hears every academy; with `academy` it \
+                   is that academy's own.",
+    params(("academy" = Option<String>, Query, description = "For superadmins: an academy's slug.")),
     request_body = HookDraft,
     responses((status = 201, description = "The hook", body = HookView), CreateErrors),
     security(("token" = [])),
@@ -148,19 +164,19 @@ error_responses!(
 pub(crate) async fn create(
     State(manage): State<Manage>,
     Caller(principal): Caller,
+    params: Params,
     body: Body,
 ) -> Result<(StatusCode, Json<HookView>), ApiError> {
     let draft = manage.draft(&object(json_body(&body.headers, &body.bytes)?)?)?;
+    let Manage { stores, .. } = &manage;
+    let owner = User::one(&principal, &params, &stores.identities).await?;
     if !principal.may_subscribe() {
         return Err(ApiError::NotAnAcademy);
     }
-    let user = &principal.user;
-    let scope = Scope::of_owner(&user.username, user.is_superuser);
     let subscription = draft.into_subscription(None);
-    let hook = manage
-        .stores
+    let hook = stores
         .hooks
-        .create(scope, &user.username, subscription, clock::now())
+        .create(owner.scope(), &owner.username, subscription, clock::now())
         .await?;
     tracing::info!(
         hook = hook.id.get(),
@@ -180,7 +196,10 @@ error_responses!(GetErrors: ApiError::HookNotFound("125".to_owned()), ApiError::
     operation_id = "getHook",
     summary = "A hook",
     description = "For its owner and superadmins.",
-    params(HookPath),
+    params(
+        HookPath,
+        ("expand" = Option<String>, Query, description = "`owner`, `health`: what is added to the hook."),
+    ),
     responses((status = 200, description = "The hook", body = HookView), GetErrors),
     security(("token" = [])),
 )]
@@ -188,9 +207,11 @@ pub(crate) async fn get(
     State(manage): State<Manage>,
     Caller(principal): Caller,
     path: HookPath,
+    params: Params,
 ) -> Result<Json<HookView>, ApiError> {
     let (hook, state) = owner::find_with_state(&manage.stores.hooks, &path, &principal).await?;
-    Ok(Json(hook.view(state.stats)))
+    let row = ListedHook::new(hook, Some(&state));
+    Ok(Json(Expand::of(&params).view(&row)))
 }
 
 error_responses!(
@@ -243,10 +264,9 @@ pub(crate) async fn update(
             ..hook.clone()
         };
         if hooks.replace(&hook, &changed).await? {
-            let stats = manage.stats([changed.id]).await?;
-            return Ok(Json(
-                changed.view(stats.get(&changed.id).copied().unwrap_or_default()),
-            ));
+            let states = manage.stores.states.get_many(&[changed.id]).await?;
+            let stats = states.get(&changed.id).map(|state| state.stats);
+            return Ok(Json(changed.view(stats.unwrap_or_default())));
         }
         hook = owner::find(hooks, path.id, &principal)
             .await?
@@ -295,6 +315,7 @@ error_responses!(
     DeleteManyErrors:
     ApiError::DeletionWithoutFilter,
     ApiError::UnknownAcademy("no-such-academy".to_owned()),
+    ApiError::PermissionDenied("act for this academy"),
 );
 
 /// `DELETE hook/subscribe?…`.
@@ -323,7 +344,7 @@ pub(crate) async fn delete_many(
     if filter.is_empty() {
         return Err(ApiError::DeletionWithoutFilter);
     }
-    let owner = Owner::deleted(&principal, &params, &stores.identities).await?;
+    let owner = Owner::User(User::one(&principal, &params, &stores.identities).await?);
     let mut hooks = owner
         .hooks(&stores.hooks, filter.event_names().as_deref())
         .await?;
@@ -403,13 +424,14 @@ impl Manage {
         Some(target)
     }
 
-    async fn stats(
-        &self,
-        ids: impl IntoIterator<Item = HookId>,
-    ) -> Result<HashMap<HookId, HookStats>, StoreError> {
-        let ids: Vec<_> = ids.into_iter().collect();
+    /// These hooks with their states.
+    async fn rows(&self, hooks: Vec<Hook>) -> Result<Vec<ListedHook>, StoreError> {
+        let ids: Vec<_> = hooks.iter().map(|hook| hook.id).collect();
         let states = self.stores.states.get_many(&ids).await?;
-        let stats = |(id, state): (HookId, StoredState)| (id, state.stats);
-        Ok(states.into_iter().map(stats).collect())
+        let row = |hook: Hook| {
+            let state = states.get(&hook.id);
+            ListedHook::new(hook, state)
+        };
+        Ok(hooks.into_iter().map(row).collect())
     }
 }

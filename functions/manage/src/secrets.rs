@@ -96,7 +96,8 @@ pub(crate) async fn rotate(
 ) -> Result<Response, ApiError> {
     let now = clock::now();
     let rotate = |secrets: &Secrets| {
-        let rotated = secrets.rotated(random()?, now);
+        // As it will be shown, so that the older one signs until then and no longer.
+        let rotated = secrets.rotated(random()?, clock::whole_second(now));
         let too_many = |_| ApiError::TooManySecrets(path.number.clone());
         rotated.map(Some).map_err(too_many)
     };
@@ -141,8 +142,8 @@ impl Manage {
 fn answer(secrets: &Secrets, now: Timestamp) -> Response {
     let body = SecretView {
         secret: secrets.current.expose(),
-        rotated_at: secrets.rotated_at,
-        previous_expires_at: secrets.previous_expire_at(now),
+        rotated_at: secrets.rotated_at.map(clock::whole_second),
+        previous_expires_at: secrets.previous_expire_at(now).map(clock::whole_second),
     };
     let no_store = HeaderValue::from_static("no-store");
     ([(header::CACHE_CONTROL, no_store)], Json(body)).into_response()

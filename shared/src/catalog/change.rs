@@ -40,6 +40,8 @@ pub enum Fires {
     CreatedOrChanged(&'static str),
     /// The field has another value than before, and not null; a new record's is another than none.
     SetOrChanged(&'static str),
+    /// The field was null before and is not now; a new record's was null.
+    Set(&'static str),
     /// The field has another value than before, and it is one of these; a new record's is another
     /// than none.
     Became(&'static str, &'static [&'static str]),
@@ -54,6 +56,7 @@ impl fmt::Display for Fires {
             Self::Changed(field) => write!(f, "`{field}` changed, not on creation"),
             Self::CreatedOrChanged(field) => write!(f, "created, or `{field}` changed"),
             Self::SetOrChanged(field) => write!(f, "`{field}` set or changed, not to null"),
+            Self::Set(field) => write!(f, "`{field}` set, where it was null; also on creation"),
             Self::Became(field, [value]) => write!(f, "`{field}` became {value}"),
             Self::Became(field, values) => {
                 write!(f, "`{field}` became one of {}", values.join(", "))
@@ -197,6 +200,11 @@ impl Fires {
             },
             Self::SetOrChanged(field) => {
                 Ok(changed(field, before, after)? && after.value(field)? != Value::Null)
+            }
+            Self::Set(field) => {
+                let was = before.map(|before| before.value(field)).transpose()?;
+                let was_null = was.is_none_or(|was| was == Value::Null);
+                Ok(changed(field, before, after)? && was_null)
             }
             Self::Became(field, values) => {
                 let value = after.value(field)?;

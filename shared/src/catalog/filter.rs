@@ -11,6 +11,9 @@
 
 use super::{CatalogEvent, events};
 
+/// Other names of apps, each with the app: what the API's users call one that Django calls by the verb.
+const OTHER_NAMES: [(&str, &str); 1] = [("authentication", "authenticate")];
+
 /// What a caller of the catalogue wants to see; the default is everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CatalogFilter {
@@ -55,8 +58,10 @@ impl CatalogFilter {
             && is_one_of(&self.categories, event.app())
             && is_one_of(&self.names, event.name)
             && self.like.as_ref().is_none_or(|like| {
+                let other_names = OTHER_NAMES.iter().filter(|(_, app)| *app == event.app());
                 [event.name, event.description, event.app(), &event.label()]
-                    .iter()
+                    .into_iter()
+                    .chain(other_names.map(|(other, _)| *other))
                     .any(|text| text.to_ascii_lowercase().contains(like.as_str()))
             })
     }
@@ -107,10 +112,9 @@ fn items(comma_list: &str) -> impl Iterator<Item = String> {
 
 /// The apps of a comma list, by the names that the catalogue has for them.
 fn apps(comma_list: &str) -> impl Iterator<Item = String> {
-    items(comma_list).map(|app| match app.as_str() {
-        // What the API's users call it; the Django app is named by the verb.
-        "authentication" => "authenticate".to_owned(),
-        _ => app,
+    items(comma_list).map(|app| {
+        let other = OTHER_NAMES.iter().find(|(other, _)| *other == app);
+        other.map_or(app, |(_, app)| (*app).to_owned())
     })
 }
 
@@ -211,6 +215,8 @@ mod tests {
     #[case::app("like=admiss", &ADMISSIONS)]
     #[case::description("like=prework", &["cohort.cohort_stage_updated"])]
     #[case::label("like=won+or+lost", &["form_entry.won_or_lost"])]
+    #[case::other_name_of_the_app("like=AUTHENTICATION", &AUTHENTICATE)]
+    #[case::part_of_it("like=authenticat", &AUTHENTICATE)]
     #[case::no_wildcards("like=%25", &[])]
     #[case::nowhere("like=zzz", &[])]
     fn like_looks_into_name_description_app_and_label(

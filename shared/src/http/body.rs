@@ -5,15 +5,23 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{ApiError, FieldErrors};
-use crate::plain::Plain;
+use crate::plain::{Plain, without_mark};
 
-/// Reads a JSON body; `None` for an empty one, of whatever type it is said to be.
+/// Reads a JSON body; `None` for an empty one, of whatever type it is said to be. A byte order mark before
+/// it is skipped.
 pub fn json_body<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Option<T>, ApiError> {
     if body.is_empty() {
         return Ok(None);
+    }
+    for coding in headers.get_all(header::CONTENT_ENCODING) {
+        let coding = String::from_utf8_lossy(coding.as_bytes());
+        let coding = coding.trim();
+        if !coding.is_empty() && !coding.eq_ignore_ascii_case("identity") {
+            return Err(ApiError::EncodedBody(coding.to_owned()));
+        }
     }
     let media_type = headers
         .get(header::CONTENT_TYPE)
@@ -23,9 +31,13 @@ pub fn json_body<T: DeserializeOwned>(
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(ApiError::UnsupportedMediaType(media_type.into_owned()));
     }
-    serde_json::from_slice(body)
+    let json = without_mark(body).map_err(|error| ApiError::NotJson(error.to_string()))?;
+    if json.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_slice(json)
         .map(Some)
-        .map_err(|error| ApiError::NotJson(error.to_string()))
+        .map_err(|error| ApiError::not_json(&error))
 }
 
 /// The object that a body must be; an empty body is an empty object.

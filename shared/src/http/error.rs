@@ -8,7 +8,7 @@ use axum::{
 use serde_json::{Map, Value, json};
 
 use super::FieldErrors;
-use crate::{auth::AuthError, catalog, redeliver::RedeliverError, store::StoreError};
+use crate::{auth::AuthError, catalog, plain, redeliver::RedeliverError, store::StoreError};
 
 /// Every error that an endpoint answers with.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,9 @@ pub enum ApiError {
     /// The body is of another media type, or of none.
     #[error("Unsupported media type \"{0}\" in request.")]
     UnsupportedMediaType(String),
+    /// The body is encoded: compressed, say.
+    #[error("Unsupported content encoding \"{0}\" in request: send the body as it is.")]
+    EncodedBody(String),
     /// The body is no JSON.
     #[error("JSON parse error - {0}")]
     NotJson(String),
@@ -136,6 +139,12 @@ impl From<AuthError> for ApiError {
 }
 
 impl ApiError {
+    /// That a text is no JSON, in words for whoever sent it.
+    #[must_use]
+    pub fn not_json(error: &serde_json::Error) -> Self {
+        Self::NotJson(plain::said_of(error))
+    }
+
     /// The status and the slug by which programs tell errors apart.
     fn kind(&self) -> (StatusCode, &'static str) {
         match self {
@@ -144,7 +153,7 @@ impl ApiError {
             Self::UnknownPath => (StatusCode::NOT_FOUND, "not-found"),
             Self::MalformedRequest => (StatusCode::BAD_REQUEST, "malformed-request"),
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
-            Self::UnsupportedMediaType(_) => {
+            Self::UnsupportedMediaType(_) | Self::EncodedBody(_) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type")
             }
             Self::NotJson(_) => (StatusCode::BAD_REQUEST, "parse-error"),
@@ -237,5 +246,38 @@ impl IntoResponse for ApiError {
             _ => {}
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The slugs of this file's two functions that give them out.
+    fn slugs() -> BTreeSet<&'static str> {
+        let code = include_str!("error.rs");
+        let of = |function: &str| {
+            let (_, code) = code.split_once(function).expect("the function");
+            code.split_once("\n}").expect("its end").0
+        };
+        let kind = of("fn kind(&self)");
+        let kind = kind.split_once("\n    }\n").expect("its end").0;
+        let quoted = [kind, of("fn auth_slug(")]
+            .into_iter()
+            .flat_map(|code| code.split('"').skip(1).step_by(2));
+        quoted.collect()
+    }
+
+    #[test]
+    fn every_slug_is_documented_and_no_other() {
+        let page = include_str!("../../../docs/API.md");
+        let (_, errors) = page.split_once("\n## Errors\n").expect("the section");
+        let rows = errors.lines().filter_map(|line| line.strip_prefix("| "));
+        let documented: BTreeSet<_> = rows
+            .filter_map(|row| row.split(" | ").nth(1))
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .collect();
+        assert_eq!(slugs(), documented);
+        assert!(documented.contains("hook-not-found"), "nothing is read");
     }
 }

@@ -93,6 +93,20 @@ impl<S: Sync> FromRequestParts<S> for Params {
     }
 }
 
+/// A segment of a path: 404 unless it is text.
+#[derive(Clone, Debug)]
+pub struct Segment(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let segment = Path::<String>::from_request_parts(parts, state).await;
+        let Path(segment) = segment.map_err(|_| ApiError::UnknownPath)?;
+        Ok(Self(segment))
+    }
+}
+
 /// The id in a path: 404 unless it is a positive integer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookPath {
@@ -131,8 +145,8 @@ impl<S: Send + Sync> FromRequestParts<S> for HookPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let segment = Path::<String>::from_request_parts(parts, state).await;
-        Self::parse(&segment.map_err(|_| ApiError::UnknownPath)?)
+        let Segment(segment) = Segment::from_request_parts(parts, state).await?;
+        Self::parse(&segment)
     }
 }
 

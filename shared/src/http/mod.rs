@@ -18,7 +18,7 @@ use axum::{
 
 pub use body::{json_body, object};
 pub use error::ApiError;
-pub use extract::{Body, Caller, HookPath, Params, TokenOwner};
+pub use extract::{Body, Caller, HookPath, Params, Segment, TokenOwner};
 pub use fields::{Field, FieldErrors, TextField};
 pub use gateway::Gateway;
 pub use page::{Listing, Page, PageLinks};

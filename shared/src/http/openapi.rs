@@ -110,6 +110,7 @@ pub fn of_body() -> Vec<ApiError> {
         ApiError::NotJson("expected value at line 1 column 1".to_owned()),
         ApiError::BodyTooLarge,
         ApiError::UnsupportedMediaType("text/plain".to_owned()),
+        ApiError::EncodedBody("gzip".to_owned()),
     ]
 }
 

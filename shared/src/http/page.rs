@@ -36,10 +36,12 @@ impl Page {
     /// Reads `limit`, `offset` and `envelope`; a value that makes no sense is as if absent.
     #[must_use]
     pub fn of(params: &Params) -> Self {
+        // One with more digits than any number here is a large one all the same.
         let number = |name| {
-            params
-                .get(name)
-                .and_then(|text| text.trim().parse::<usize>().ok())
+            let text = params.get(name)?.trim();
+            let digits = text.strip_prefix('+').unwrap_or(text);
+            let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            is_number.then(|| digits.parse::<usize>().unwrap_or(usize::MAX))
         };
         let declined = |value: &str| {
             ["false", "no", "0", "off"].contains(&value.trim().to_ascii_lowercase().as_str())
@@ -231,6 +233,10 @@ mod tests {
     #[case("limit=&offset=", 20, 0, true)]
     #[case("limit=1000", 1000, 0, true)]
     #[case("limit=100000", 1000, 0, true)]
+    #[case("limit=99999999999999999999&offset=+7", 1000, 7, true)]
+    #[case("limit=%2B5&offset=99999999999999999999", 5, usize::MAX, true)]
+    #[case("limit=2.0&offset=1e1", 20, 0, true)]
+    #[case("limit=%2B&offset=--1", 20, 0, true)]
     #[case("envelope=false", 20, 0, false)]
     #[case("envelope=No", 20, 0, false)]
     #[case("envelope=true", 20, 0, true)]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{HookId, Target};
+use crate::clock;
 
 /// Whose events a hook hears, and so the partition it is stored in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -26,6 +27,15 @@ impl Scope {
             Self::Platform
         } else {
             Self::Academy(username.to_owned())
+        }
+    }
+
+    /// The academy's slug; none for those of every academy.
+    #[must_use]
+    pub fn academy(&self) -> Option<&str> {
+        match self {
+            Self::Academy(slug) => Some(slug),
+            Self::Platform => None,
         }
     }
 
@@ -93,7 +103,7 @@ impl Hook {
         }
     }
 
-    /// The hook as subscribers see it.
+    /// The hook as subscribers see it, with nothing expanded.
     #[must_use]
     pub fn view(&self, stats: HookStats) -> HookView {
         HookView {
@@ -101,9 +111,13 @@ impl Hook {
             event: self.subscription.event.clone(),
             target: self.subscription.target.as_str().to_owned(),
             service_id: self.subscription.service_id.clone(),
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-            stats,
+            created_at: clock::whole_second(self.created_at),
+            updated_at: clock::whole_second(self.updated_at),
+            stats: stats.shown(),
+            owner: None,
+            academy: None,
+            status: None,
+            failures_in_row: None,
         }
     }
 }
@@ -121,7 +135,55 @@ pub struct HookStats {
     pub last_response_code: Option<u16>,
 }
 
-/// A hook on the wire: the document's nine fields, in its order.
+impl HookStats {
+    /// As the API shows it.
+    #[must_use]
+    pub fn shown(self) -> Self {
+        Self {
+            last_call_at: self.last_call_at.map(clock::whole_second),
+            ..self
+        }
+    }
+}
+
+/// How a hook does, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HookStatus {
+    /// Its newest call arrived.
+    Ok,
+    /// Its newest call failed.
+    Failing,
+    /// There has been no call.
+    NeverCalled,
+}
+
+impl HookStatus {
+    /// The status of a hook with this history, so many of whose newest calls have failed.
+    #[must_use]
+    pub fn of(stats: &HookStats, failures_in_row: u64) -> Self {
+        if stats.total_calls == 0 {
+            Self::NeverCalled
+        } else if failures_in_row > 0 {
+            Self::Failing
+        } else {
+            Self::Ok
+        }
+    }
+
+    /// The status of this name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "ok" => Self::Ok,
+            "failing" => Self::Failing,
+            "never_called" => Self::NeverCalled,
+            _ => return None,
+        })
+    }
+}
+
+/// A hook on the wire: the document's nine fields, in its order, and what `expand` adds to them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Hook)]
 #[schema(example = json!({
@@ -152,4 +214,20 @@ pub struct HookView {
     /// Its history.
     #[serde(flatten)]
     pub stats: HookStats,
+    /// With `expand=owner`: the user whose hook it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    pub owner: Option<String>,
+    /// With `expand=owner`: the academy whose events it hears; null: every academy's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub academy: Option<Option<String>>,
+    /// With `expand=health`: how it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = HookStatus, required = false)]
+    pub status: Option<HookStatus>,
+    /// With `expand=health`: how many of its calls have failed since the last that arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
+    pub failures_in_row: Option<u64>,
 }

@@ -2,21 +2,11 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::HookId;
 
 /// All given-up deliveries of one owner that share an event and a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(example = json!({
-    "id": 12,
-    "message": "The endpoint answered 500.",
-    "event": "cohort_user.added",
-    "hooks": [124, 125],
-    "count": 37,
-    "created_at": "2025-01-20T15:51:00Z",
-    "updated_at": "2025-01-21T09:10:00Z"
-}))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookError {
     /// Its id, given out as those of hooks are, from a counter of its own.
     pub id: u64,

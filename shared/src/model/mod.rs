@@ -18,7 +18,7 @@ mod target;
 pub use attempt::{AttemptRecord, newest};
 pub use circuit::{FAILURES_TO_OPEN, OpenCircuit, PROBE_LEASE};
 pub use event::{Accepted, AcceptedEvent};
-pub use hook::{Hook, HookStats, HookView, Scope, Subscription};
+pub use hook::{Hook, HookStats, HookStatus, HookView, Scope, Subscription};
 pub use hook_error::HookError;
 pub use id::HookId;
 pub use identity::{Academy, AcademyRef, InvalidName, Principal, User, check_name};

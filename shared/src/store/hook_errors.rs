@@ -223,9 +223,14 @@ impl HookErrors {
         items.map(owned_error).collect()
     }
 
-    /// The HookError with this id. It is found by an index: one that was made a moment ago may not be
-    /// there yet.
-    pub async fn get(&self, id: u64) -> Result<Option<OwnedError>, StoreError> {
+    /// The HookError with this id, if it is this owner's; none: anybody's. One of another owner costs the
+    /// same reads as one that is not there. It is found by an index: one that was made a moment ago may not
+    /// be there yet.
+    pub async fn get(
+        &self,
+        id: u64,
+        owner: Option<&str>,
+    ) -> Result<Option<OwnedError>, StoreError> {
         let answer = self
             .client
             .query()
@@ -236,7 +241,12 @@ impl HookErrors {
             .send()
             .await
             .map_err(failed("find a HookError"))?;
-        let Some(mut key) = answer.items.unwrap_or_default().pop() else {
+        let is_owned = |key: &Item| {
+            let found = key.get("owner").and_then(|found| found.as_s().ok());
+            owner.is_none_or(|owner| found.is_some_and(|found| found == owner))
+        };
+        let key = answer.items.unwrap_or_default().pop().filter(is_owned);
+        let Some(mut key) = key else {
             return Ok(None);
         };
         key.retain(|name, _| name != "id");

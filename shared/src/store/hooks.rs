@@ -4,10 +4,15 @@
 //! event is for, however many others there are. A hook and its state are made, moved and removed in
 //! one transaction, so that neither is ever found without the other. Its sample is removed with them.
 //!
+//! A hook that changes its event moves to another key, and a query may pass its new place before and its
+//! old one after. A mark beside the hooks says that it was on its way (how, is told in `moves.rs`), so that
+//! a list can look for it.
+//!
 //! A row holds the hook's secrets as well, which only [`SignedHook`] ever shows. Whatever changes a
 //! hook leaves them as they are.
 
 mod changes;
+mod moves;
 mod secrets;
 
 use aws_sdk_dynamodb::{
@@ -177,15 +182,31 @@ impl Hooks {
         &self,
         id: HookId,
     ) -> Result<Option<(Hook, StoredState)>, StoreError> {
-        let row = self.row(id).await?;
+        self.get_within(id, None).await
+    }
+
+    /// The hook with this id and its state, as of now, if it is in this scope; none: in any. One that is
+    /// in another costs the same reads as one that is not there, so that nobody can tell by the time.
+    pub async fn get_within(
+        &self,
+        id: HookId,
+        scope: Option<&Scope>,
+    ) -> Result<Option<(Hook, StoredState)>, StoreError> {
+        let row = self.row(id, scope).await?;
         row.map(|(item, state)| Ok((hook(item)?, state)))
             .transpose()
     }
 
-    async fn row(&self, id: HookId) -> Result<Option<(Item, StoredState)>, StoreError> {
+    async fn row(
+        &self,
+        id: HookId,
+        scope: Option<&Scope>,
+    ) -> Result<Option<(Item, StoredState)>, StoreError> {
         // Between the two reads a hook may move to another key: then look again.
         while_contended(async || {
-            let Some(state) = self.states.get(id).await? else {
+            let state = self.states.get(id).await?;
+            let is_in = |state: &StoredState| scope.is_none_or(|scope| *scope == state.scope);
+            let Some(state) = state.filter(is_in) else {
                 return Ok(None);
             };
             match self.row_at(&state.scope, &state.event, id).await? {
@@ -242,21 +263,25 @@ impl Hooks {
         Ok(readable.collect())
     }
 
-    /// The hooks of a partition, as of now: all, or those on the named events.
+    /// The hooks of a partition, as of now: all, or those on the named events. A hook that is there
+    /// throughout is there once, also when it changes its event meanwhile.
     pub async fn in_scope(
         &self,
         scope: &Scope,
         events: Option<&[&str]>,
     ) -> Result<Vec<Hook>, StoreError> {
-        match events {
-            None => self.query(scope, None, true).await,
+        let found = match events {
+            None => self.query(scope, None, true).await?,
             Some(events) => {
                 let queries = events
                     .iter()
                     .map(|event| self.query(scope, Some(event), true));
-                Ok(try_join_all(queries).await?.into_iter().flatten().collect())
+                try_join_all(queries).await?.into_iter().flatten().collect()
             }
-        }
+        };
+        let moved = self.moved_in(scope).await?;
+        let is_wanted = |hook: &Hook| hook.scope == *scope && is_on(hook, events);
+        self.with_moved(found, moved, is_wanted).await
     }
 
     /// The hooks that an event in this scope is for, as of a moment ago: a subscription may take
@@ -265,7 +290,7 @@ impl Hooks {
         self.query(scope, Some(event), false).await
     }
 
-    /// Every hook there is, on the named events if any are named: a scan, for superadmins.
+    /// Every hook there is, once, on the named events if any are named: two scans, for superadmins.
     pub async fn everywhere(&self, events: Option<&[&str]>) -> Result<Vec<Hook>, StoreError> {
         let items: Vec<Item> = self
             .client
@@ -273,6 +298,7 @@ impl Hooks {
             .table_name(&self.table)
             .projection_expression(WITHOUT_SECRETS)
             .expression_attribute_names(OWNER.0, OWNER.1)
+            .filter_expression("attribute_exists(id)")
             .consistent_read(true)
             .into_paginator()
             .items()
@@ -280,11 +306,11 @@ impl Hooks {
             .try_collect()
             .await
             .map_err(failed("scan the hooks"))?;
-        let mut hooks = items.into_iter().map(hook).collect::<Result<Vec<_>, _>>()?;
-        if let Some(events) = events {
-            hooks.retain(|hook| events.contains(&hook.subscription.event.as_str()));
-        }
-        Ok(hooks)
+        let mut found = items.into_iter().map(hook).collect::<Result<Vec<_>, _>>()?;
+        found.retain(|hook| is_on(hook, events));
+        let moved = self.moved_anywhere().await?;
+        self.with_moved(found, moved, |hook| is_on(hook, events))
+            .await
     }
 
     async fn query(
@@ -302,7 +328,10 @@ impl Hooks {
             .consistent_read(consistent)
             .expression_attribute_values(":academy", AttributeValue::S(scope.as_str().to_owned()));
         request = match event {
-            None => request.key_condition_expression("academy = :academy"),
+            // After the moves.
+            None => request
+                .key_condition_expression("academy = :academy AND event_hook >= :first")
+                .expression_attribute_values(":first", AttributeValue::S("0".to_owned())),
             Some(event) => request
                 .key_condition_expression("academy = :academy AND begins_with(event_hook, :event)")
                 .expression_attribute_values(
@@ -356,6 +385,7 @@ impl Hooks {
     fn deletion(&self, hook: &Hook) -> Result<Vec<TransactWriteItem>, StoreError> {
         Ok(vec![
             delete(self.delete_item(hook, Unchanged::default())?),
+            delete(self.forget_move(&hook.scope, hook.id)?),
             delete(self.states.delete(hook.id)?),
             delete(self.samples.delete(hook.id)?),
         ])
@@ -396,16 +426,20 @@ impl Hooks {
     }
 }
 
+/// Whether a hook is on one of these events; none: on any.
+fn is_on(hook: &Hook, events: Option<&[&str]>) -> bool {
+    events.is_none_or(|events| events.contains(&hook.subscription.event.as_str()))
+}
+
 fn key(scope: &Scope, event: &str, id: HookId) -> Item {
+    key_at(scope, keys::event_hook(event, id))
+}
+
+fn key_at(scope: &Scope, place: String) -> Item {
+    let scope = scope.as_str().to_owned();
     Item::from([
-        (
-            "academy".to_owned(),
-            AttributeValue::S(scope.as_str().to_owned()),
-        ),
-        (
-            "event_hook".to_owned(),
-            AttributeValue::S(keys::event_hook(event, id)),
-        ),
+        ("academy".to_owned(), AttributeValue::S(scope)),
+        ("event_hook".to_owned(), AttributeValue::S(place)),
     ])
 }
 

@@ -149,10 +149,10 @@ impl Identities {
         Ok((found.user(name).cloned(), found.academy(&academy).cloned()))
     }
 
-    /// Which of these users are superadmins now.
+    /// Which of these users are superadmins now, and active.
     pub async fn superadmins_among(&self, names: &[&str]) -> Result<Vec<String>, StoreError> {
         let users = self.find(names, &[]).await?.users.into_values();
-        let superadmins = users.filter(|user| user.is_superuser);
+        let superadmins = users.filter(|user| user.is_superuser && user.is_active);
         Ok(superadmins.map(|user| user.username).collect())
     }
 

@@ -11,7 +11,10 @@
 //! Payloads are up to 256 KiB and there may be thousands: what is looked for are keys, page by page;
 //! a payload is read when its delivery is claimed.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::{
     operation::query::builders::QueryFluentBuilder,
@@ -29,6 +32,15 @@ const LEASE: Duration = Duration::from_mins(1);
 
 /// How many removals run at once.
 const PARALLEL_REMOVALS: usize = 16;
+
+/// At how many hooks' failed deliveries a list of HookErrors looks.
+const HOOKS_LOOKED_AT: usize = 1_000;
+
+/// At how many failed deliveries of each, a page more or less.
+const KEPT_LOOKED_AT: usize = 5_000;
+
+/// How many of these queries run at once.
+const PARALLEL_LOOKS: usize = 8;
 
 /// Which failed deliveries.
 #[derive(Clone, Debug)]
@@ -84,6 +96,11 @@ pub struct KeptPages {
 }
 
 impl KeptPages {
+    fn newest_first(self) -> Self {
+        let query = self.query.map(|query| query.scan_index_forward(false));
+        Self { query }
+    }
+
     /// The next page, which may be empty, or `None` after the last one.
     pub async fn next(&mut self) -> Result<Option<Vec<KeptKey>>, StoreError> {
         let Some(query) = self.query.take() else {
@@ -130,6 +147,55 @@ impl HookErrors {
                 .expression_attribute_values(":since", millis(*since)),
         };
         KeptPages { query: Some(query) }
+    }
+
+    /// How many deliveries are kept with each of these HookErrors, as of a moment ago: one query for each
+    /// hook that they hit, of keys alone. Of a hook with thousands, and of a thousandth hook and those
+    /// after it, not all are counted; an error that may have some of those has 1 at least. So 0 is none.
+    pub async fn count_kept(&self, errors: &[OwnedError]) -> Result<Vec<u64>, StoreError> {
+        let hooks: BTreeSet<HookId> = errors
+            .iter()
+            .flat_map(|found| found.error.hooks.iter().copied())
+            .collect();
+        let looks = hooks.iter().take(HOOKS_LOOKED_AT);
+        let looks: Vec<_> = looks.map(|hook| self.kept_of_hook(*hook)).collect();
+        let looked: Vec<_> = stream::iter(looks)
+            .buffer_unordered(PARALLEL_LOOKS)
+            .try_collect()
+            .await?;
+        let mut counts: HashMap<(String, String), u64> = HashMap::new();
+        let mut counted = BTreeSet::new();
+        for (hook, keys, is_all) in looked {
+            if is_all {
+                counted.insert(hook);
+            }
+            for KeptKey { owner, error } in keys {
+                let group = error.rsplit_once('#').map_or("", |(group, _)| group);
+                *counts.entry((owner, group.to_owned())).or_default() += 1;
+            }
+        }
+        let count = |OwnedError { owner, error }: &OwnedError| {
+            let prefix = keys::failed_deliveries(&error.event, &error.message);
+            let group = prefix.trim_end_matches('#').to_owned();
+            let count = counts.get(&(owner.clone(), group)).copied();
+            let is_all = error.hooks.iter().all(|hook| counted.contains(hook));
+            count.unwrap_or_default().max(u64::from(!is_all))
+        };
+        Ok(errors.iter().map(count).collect())
+    }
+
+    /// The keys of a hook's failed deliveries, newest first, and whether they are all.
+    async fn kept_of_hook(&self, hook: HookId) -> Result<(HookId, Vec<KeptKey>, bool), StoreError> {
+        let which = Kept::OfHook(hook, Timestamp::MIN);
+        let mut pages = self.kept(&which, Timestamp::MAX).newest_first();
+        let mut found = Vec::new();
+        while found.len() < KEPT_LOOKED_AT {
+            match pages.next().await? {
+                Some(keys) => found.extend(keys),
+                None => return Ok((hook, found, true)),
+            }
+        }
+        Ok((hook, found, pages.query.is_none()))
     }
 
     /// Claims a failed delivery. Of any number of requests at the same time one gets it; `None` for

@@ -17,6 +17,15 @@ pub(super) fn event_prefix(event: &str) -> String {
     format!("{event}#")
 }
 
+/// What the sort keys of all [moves](moved) begin with. The names of events begin with letters, which come
+/// after it.
+pub(super) const MOVED_PREFIX: &str = "!moved#";
+
+/// The sort key of the mark that a hook was on its way from one event to another, beside the hooks.
+pub(super) fn moved(id: HookId) -> String {
+    format!("{MOVED_PREFIX}{:016}", id.get())
+}
+
 pub(super) fn academy(slug: &str) -> String {
     format!("academy#{slug}")
 }

@@ -276,3 +276,42 @@ async fn an_owners_hooks_move_and_nobody_elses() {
     assert_eq!(hooks.move_all(ACADEMY, &to, &academy()).await.unwrap(), 2);
     assert_eq!(hooks.in_scope(&academy(), None).await.unwrap().len(), 3);
 }
+
+#[tokio::test]
+async fn a_mark_of_a_move_is_no_hook_and_goes_with_the_hook() {
+    let tables = Tables::new().await;
+    let hooks = &tables.stores.hooks;
+    let old = tables.create(EVENT).await;
+    let new = moved_to(&old, OTHER_EVENT);
+    assert!(hooks.replace(&old, &new).await.unwrap());
+    assert_eq!(
+        hooks.in_scope(&academy(), None).await.unwrap(),
+        slice::from_ref(&new)
+    );
+    assert_eq!(hooks.everywhere(None).await.unwrap(), slice::from_ref(&new));
+    // On the event that it has left it is not looked up in vain.
+    assert!(
+        hooks
+            .in_scope(&academy(), Some(&[EVENT]))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+
+    let rows = async || {
+        let scan = tables.aws.dynamodb().scan().table_name("test-hooks");
+        scan.send().await.unwrap().count
+    };
+    assert_eq!(rows().await, 2);
+    let elsewhere = Hook {
+        scope: Scope::Platform,
+        ..new.clone()
+    };
+    assert!(hooks.replace(&new, &elsewhere).await.unwrap());
+    assert_eq!(rows().await, 1);
+    let back = moved_to(&elsewhere, EVENT);
+    assert!(hooks.replace(&elsewhere, &back).await.unwrap());
+    assert_eq!(rows().await, 2);
+    assert!(hooks.delete(&back).await.unwrap());
+    assert_eq!(rows().await, 0);
+}

@@ -119,11 +119,44 @@ async fn a_hook_error_is_found_by_its_id_whoever_owns_it() {
     let first = record(errors, &[letter(1, 7, 0)]).await;
     let second = record(errors, &[other]).await;
     for found in [&first, &second] {
-        let read = errors.get(found.error.id).await.unwrap();
+        let read = errors.get(found.error.id, None).await.unwrap();
         assert_eq!(read.as_ref(), Some(found));
     }
     assert_eq!(first.owner, ACADEMY);
-    assert_eq!(errors.get(3).await.unwrap(), None);
+    let of = async |owner| errors.get(1, Some(owner)).await.unwrap();
+    assert_eq!(of(ACADEMY).await, Some(first));
+    assert_eq!(of("miami-campus").await, None);
+    assert_eq!(errors.get(3, None).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_kept_is_counted_for_each_error_of_its_own_until_it_is_removed() {
+    let tables = Tables::new().await;
+    let errors = &tables.stores.errors;
+    let other = |delivery_id, hook| DeadLetter {
+        message: "The endpoint answered 404.".to_owned(),
+        ..letter(delivery_id, hook, 1)
+    };
+    let mut of_another = letter(9, 8, 1);
+    "miami-campus".clone_into(&mut of_another.job.hook.owner);
+    let first = record(errors, &[letter(1, 7, 0), letter(2, 7, 0), letter(3, 8, 0)]).await;
+    let second = record(errors, &[other(4, 7)]).await;
+    let foreign = record(errors, &[of_another]).await;
+    let all = [first.clone(), second, foreign];
+    assert_eq!(errors.count_kept(&all).await.unwrap(), [3, 1, 1]);
+    assert_eq!(errors.count_kept(&all[1..]).await.unwrap(), [1, 1]);
+    assert!(errors.count_kept(&[]).await.unwrap().is_empty());
+
+    for (left, key) in keys(errors, &Kept::OfError(first), after(9))
+        .await
+        .iter()
+        .enumerate()
+    {
+        let claimed = claim(errors, key, after(9)).await.unwrap();
+        assert!(errors.remove(&claimed).await.unwrap());
+        let counts = errors.count_kept(&all).await.unwrap();
+        assert_eq!(counts, [2 - left as u64, 1, 1]);
+    }
 }
 
 #[tokio::test]
@@ -283,7 +316,7 @@ async fn a_hook_error_goes_with_what_is_kept_with_it_and_nothing_else_does() {
     errors.delete(&found).await.unwrap();
 
     assert_eq!(errors.everywhere().await.unwrap(), slice::from_ref(&other));
-    assert_eq!(errors.get(found.error.id).await.unwrap(), None);
+    assert_eq!(errors.get(found.error.id, None).await.unwrap(), None);
     assert!(
         keys(errors, &Kept::OfError(found.clone()), after(99))
             .await
@@ -349,7 +382,7 @@ async fn a_table_of_an_older_release_is_given_its_indexes() {
     record(&errors, &[letter(1, 7, 0)]).await;
 
     create_tables(&aws.dynamodb(), &names).await.unwrap();
-    assert!(errors.get(1).await.unwrap().is_some());
+    assert!(errors.get(1, None).await.unwrap().is_some());
     let of_hook = Kept::OfHook(hook_id(7), start());
     assert_eq!(keys(&errors, &of_hook, after(0)).await.len(), 1);
 }

@@ -13,6 +13,7 @@ mod delivery_client;
 mod hooks;
 mod identities;
 mod kept;
+mod moves;
 mod redeliver;
 mod samples;
 mod secrets;

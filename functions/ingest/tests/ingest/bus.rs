@@ -325,3 +325,37 @@ async fn what_the_queue_does_not_take_is_not_counted() {
     assert_eq!(metrics.counted(Count::EventsAccepted), 0);
     assert_eq!(metrics.counted(Count::JobsQueued), 0);
 }
+
+#[tokio::test]
+async fn an_id_that_is_null_is_none_and_the_bus_s_own_counts() {
+    let on_bus = OnBus::start().await;
+    let with_null = |id: &str| {
+        let detail = json!({"academy": DOWNTOWN, "payload": {"id": 234}, "id": null});
+        let change = json!({
+            "model": "admissions.CohortUser", "before": null, "id": null,
+            "after": {"id": 235, "educational_status": "ACTIVE", "cohort": {"id": 12, "academy": 1}},
+        });
+        [added(id, &detail), self::on_bus(id, "change", &change)]
+    };
+    let mut first = Vec::new();
+    for round in 0..2 {
+        assert!(on_bus.work(&with_null("bus-1")).await.is_empty());
+        let jobs = on_bus.function.jobs().await;
+        assert_eq!(jobs.len(), if round == 0 { 2 } else { 0 });
+        first.extend(jobs.into_iter().map(|job| (job.event_id, job.delivery_id)));
+    }
+    assert!(first.iter().all(|(event_id, _)| event_id == "bus-1"));
+    // Another round without the record of the first: the deliveries are still known by their ids.
+    let other = OnBus::start().await;
+    assert!(other.work(&with_null("bus-1")).await.is_empty());
+    let again = other.function.jobs().await;
+    let again: Vec<_> = again
+        .into_iter()
+        .map(|job| (job.event_id, job.delivery_id))
+        .collect();
+    let sorted = |mut ids: Vec<(String, uuid::Uuid)>| {
+        ids.sort();
+        ids
+    };
+    assert_eq!(sorted(again), sorted(first));
+}

@@ -535,3 +535,115 @@ async fn a_thousand_hooks_get_a_job_each() {
         (1_000, 1_000, 1_000)
     );
 }
+
+/// Sends this body with these headers.
+async fn with_headers(
+    function: &Function,
+    path: &str,
+    keys: &[&str],
+    body: &Value,
+) -> testing::Answer {
+    let mut request = axum::http::Request::post(format!("/v1/notify/{path}"))
+        .header(
+            "authorization",
+            format!("Token {}", testing::token_of(PLATFORM)),
+        )
+        .header("content-type", "application/json");
+    for key in keys {
+        request = request.header("Idempotency-Key", *key);
+    }
+    let body = axum::body::Body::from(body.to_string());
+    function.api.send(request.body(body).unwrap()).await
+}
+
+#[tokio::test]
+async fn the_header_idempotency_key_is_another_place_for_the_id() {
+    let function = Function::start().await;
+    function.hook(1, DOWNTOWN, ADDED).await;
+    let with_id = event_with_id("e-1");
+    let without = event(ADDED, DOWNTOWN);
+    let first = with_headers(&function, "event", &["e-1"], &without)
+        .await
+        .expect(202);
+    assert_eq!(
+        (&first["id"], &first["deliveries"]),
+        (&json!("e-1"), &json!(1))
+    );
+    for (keys, body) in [
+        (&["e-1"][..], &without),
+        (&["\"e-1\""], &without),
+        (&[" e-1 "], &with_id),
+        (&[], &with_id),
+    ] {
+        let again = with_headers(&function, "event", keys, body)
+            .await
+            .expect(202);
+        assert_eq!(again, first, "{keys:?}");
+    }
+    assert_eq!(function.queued().await, [1]);
+
+    // The ids of changes are apart from those of events.
+    let change = json!({
+        "model": "admissions.CohortUser", "before": null,
+        "after": {"id": 235, "educational_status": "ACTIVE", "cohort": {"id": 12, "academy": 1}},
+    });
+    for _ in 0..2 {
+        let answer = with_headers(&function, "change", &["e-1"], &change)
+            .await
+            .expect(202);
+        assert_eq!(answer["id"], "e-1");
+    }
+    assert_eq!(function.queued().await, [1]);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_that_cannot_be_the_id_is_a_mistake() {
+    let function = Function::start().await;
+    function.hook(1, DOWNTOWN, ADDED).await;
+    let long = "k".repeat(65);
+    let with_id = event_with_id("e-1");
+    for (keys, body, message) in [
+        (
+            &["e-2"][..],
+            &with_id,
+            "This header and the field `id` are not the same.",
+        ),
+        (&["e-1", "e-1"], &with_id, "This header is given twice."),
+        (&[""], &with_id, "This field may not be blank."),
+        (&["\"\""], &with_id, "This field may not be blank."),
+        (&["\u{e9}"], &with_id, "Not a valid string."),
+        (
+            &[&long],
+            &event(ADDED, DOWNTOWN),
+            "Ensure this field has no more than 64 characters.",
+        ),
+        (
+            &["e-1"],
+            &json!([with_id]),
+            "A list has no id: give each of its items one, in the field `id`.",
+        ),
+    ] {
+        let refused = with_headers(&function, "event", keys, body)
+            .await
+            .expect(400);
+        assert_eq!(refused["Idempotency-Key"], json!([message]), "{keys:?}");
+        assert_eq!(refused["slug"], "validation-error");
+    }
+    assert_eq!(function.queued().await, Vec::<u64>::new());
+}
+
+#[tokio::test]
+async fn the_hooks_of_a_superadmin_who_is_not_active_hear_nothing() {
+    let function = Function::start().await;
+    function.hook(1, ROOT, ADDED).await;
+    let identities = &function.world.stores.identities;
+    let mut root = testing::user(ROOT);
+    for (is_active, heard) in [(true, 1), (false, 0), (true, 1)] {
+        root.is_active = is_active;
+        identities.put_user(&root).await.unwrap();
+        for academy in [json!(DOWNTOWN), json!(null)] {
+            let answer = function.publish(&event(ADDED, academy)).await.expect(202);
+            assert_eq!(answer["deliveries"], heard, "active: {is_active}");
+        }
+    }
+}

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::function::{ADDED, CREATED, Function, LEAD, SUBSCRIBE, function, hook};
 
 /// The dead letter of a delivery to a hook.
-fn letter(hook: &Hook, number: usize, at: Timestamp) -> DeadLetter {
+pub(crate) fn letter(hook: &Hook, number: usize, at: Timestamp) -> DeadLetter {
     DeadLetter {
         job: DeliveryJob {
             delivery_id: Uuid::from_u128(number as u128),
@@ -89,6 +89,12 @@ async fn errors_of_the_frame_are_json_too() {
         (Method::GET, "hook/subscribe/0", 404),
         (Method::DELETE, "hook/subscribe/-1", 404),
         (Method::GET, "hook/x/sample", 404),
+        (Method::GET, "hook/event/", 404),
+        (Method::GET, "hook/event/%FF/schema", 404),
+        (Method::GET, "hook/subscribe/%FF", 404),
+        (Method::DELETE, "hook/error/%ff", 404),
+        (Method::GET, "%FF", 404),
+        (Method::GET, "/%FF/%C3", 404),
         (Method::GET, "/", 404),
         (Method::PATCH, "hook/subscribe/1", 405),
         (Method::PUT, "hook/subscribe", 405),
@@ -117,10 +123,47 @@ async fn errors_of_the_frame_are_json_too() {
         api.send(text).await.expect(415)["slug"],
         "unsupported-media-type"
     );
+    let encoded = |coding: &str| {
+        axum::http::Request::post("http://h/v1/notify/hook/subscribe")
+            .header(header::AUTHORIZATION, "Token token-of-downtown-campus")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_ENCODING, coding)
+            .body(axum::body::Body::from("{}"))
+            .unwrap()
+    };
+    for coding in ["gzip", "br", "identity, gzip"] {
+        let refused = api.send(encoded(coding)).await.expect(415);
+        assert_eq!(refused["slug"], "unsupported-media-type");
+        let named = format!("Unsupported content encoding \"{coding}\"");
+        assert!(refused["detail"].as_str().unwrap().starts_with(&named));
+    }
+    api.send(encoded("identity")).await.expect(400);
     assert_eq!(
         api.get("/health").await.expect(200),
         json!({"status": "ok"})
     );
+}
+
+#[tokio::test]
+async fn a_body_may_begin_with_a_byte_order_mark_and_half_a_surrogate_pair_is_named() {
+    let function = function().await;
+    let api = function.api.of(DOWNTOWN);
+    let body = format!("{{\"event\": \"{ADDED}\", \"target\": \"https://a.com\"}}");
+    let marked = api.call(Method::POST, SUBSCRIBE, format!("\u{feff}{body}"));
+    marked.await.expect(201);
+    let empty = api.call(Method::POST, SUBSCRIBE, "\u{feff}").await;
+    assert_eq!(empty.expect(400)["slug"], "validation-error");
+    let utf16: Vec<u8> = std::iter::once(0xfeff)
+        .chain(body.encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let named = api.call(Method::POST, SUBSCRIBE, utf16).await.expect(400);
+    let wanted =
+        "JSON parse error - the text is UTF-16, by its byte order mark, and is to be UTF-8";
+    assert_eq!(named["detail"], wanted);
+    let half = api.call(Method::POST, SUBSCRIBE, r#"{"event": "\ud83d"}"#);
+    let said = half.await.expect(400)["detail"].to_string();
+    assert!(said.contains("half of a surrogate pair"), "{said}");
 }
 
 #[tokio::test]
@@ -457,10 +500,10 @@ async fn the_newest_attempts_are_listed_without_a_word_of_why_a_target_was_refus
     assert_eq!(
         rows[1],
         json!({
-            "at": (now - SignedDuration::from_mins(2)).to_string(),
+            "at": clock::with_millis(now - SignedDuration::from_mins(2)),
             "delivery_id": "00000000-0000-0000-0000-000000000002", "event": ADDED, "attempt": 2,
             "code": 503, "failure": "http_status", "ms": 20,
-            "next_attempt_at": "2099-01-01T00:00:00Z",
+            "next_attempt_at": "2099-01-01T00:00:00.000Z",
         })
     );
     let page = api
@@ -535,8 +578,8 @@ async fn a_superadmin_has_its_own_and_may_turn_to_others() {
     assert_eq!(function.ids(ROOT, "").await, [3]);
     assert_eq!(function.ids(ROOT, "academy=miami-campus").await, [2]);
     assert_eq!(function.ids(ROOT, "academy=*&sort=id").await, [1, 2, 3]);
-    assert_eq!(function.ids(DOWNTOWN, "academy=miami-campus").await, [1]);
-    assert_eq!(function.ids(DOWNTOWN, "academy=*").await, [1]);
+    assert_eq!(function.ids(DOWNTOWN, "academy=downtown-campus").await, [1]);
+    assert_eq!(function.ids(DOWNTOWN, "academy=").await, [1]);
     let unknown = api.get("hook/subscribe?academy=nowhere").await.expect(400);
     assert_eq!(unknown["slug"], "invalid-academy");
     let endless = format!("hook/subscribe?academy={}", "x".repeat(5_000));
@@ -565,6 +608,150 @@ async fn a_superadmin_has_its_own_and_may_turn_to_others() {
         "Unsubscribed from 1 hooks"
     );
     assert_eq!(function.ids(ROOT, "academy=*").await, Vec::<u64>::new());
+}
+
+#[tokio::test]
+async fn who_is_no_superadmin_may_name_its_own_academy_and_no_other() {
+    let function = function().await;
+    function.store(&[hook(1, MIAMI, ADDED, None)]).await;
+    let body = json!({"event": ADDED, "target": "https://a.com"}).to_string();
+    let error = json!({
+        "detail": "You don't have permission to act for this academy.", "slug": "permission-denied",
+        "status_code": 403,
+    });
+    for (caller, academy) in [
+        (DOWNTOWN, MIAMI),
+        (DOWNTOWN, "*"),
+        (DOWNTOWN, "nowhere"),
+        (STUDENT, DOWNTOWN),
+        (STUDENT, STUDENT),
+    ] {
+        let api = function.api.of(caller);
+        for (method, path) in [
+            (Method::GET, "hook/subscribe?"),
+            (Method::POST, "hook/subscribe?"),
+            (Method::DELETE, "hook/subscribe?event=cohort_user.added&"),
+            (Method::GET, "hook/error?"),
+            (Method::GET, "hook/sample?event=cohort_user.added&"),
+        ] {
+            let path = format!("{path}academy={academy}");
+            let refused = api.call(method, &path, body.clone()).await.expect(403);
+            assert_eq!(refused, error, "{caller} {path}");
+        }
+    }
+    assert_eq!(function.ids(ROOT, "academy=*").await, [1]);
+    let own = format!("{SUBSCRIBE}?academy={DOWNTOWN}");
+    let api = function.api.of(DOWNTOWN);
+    api.call(Method::POST, &own, body).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_superadmin_subscribes_for_an_academy_whose_own_the_hook_is() {
+    let function = function().await;
+    let api = function.api.of(ROOT);
+    let body = json!({"event": ADDED, "target": "https://a.com"});
+    let path = format!("{SUBSCRIBE}?academy={MIAMI}");
+    let made = api.post(&path, &body).await.expect(201);
+    assert_eq!(function.ids(MIAMI, "").await, [1]);
+    assert_eq!(function.ids(ROOT, "").await, Vec::<u64>::new());
+    let miami = function.api.of(MIAMI);
+    assert_eq!(miami.get("hook/subscribe/1").await.expect(200), made);
+    let stored = function.world.stores.hooks.get(HookId::new(1).unwrap());
+    let stored = stored.await.unwrap().unwrap();
+    assert_eq!(
+        (stored.scope.academy(), stored.owner.as_str()),
+        (Some(MIAMI), MIAMI)
+    );
+
+    for academy in ["nowhere", "*"] {
+        let path = format!("{SUBSCRIBE}?academy={academy}");
+        let unknown = api.post(&path, &body).await.expect(400);
+        assert_eq!(unknown["slug"], "invalid-academy");
+        // Fields and the event come before the academy.
+        let mistake = json!({"event": "x.y", "target": "https://a.com"});
+        let mistake = api.post(&path, &mistake).await.expect(400);
+        assert_eq!(mistake["slug"], "invalid-event");
+    }
+}
+
+#[tokio::test]
+async fn a_hook_shows_what_is_expanded_and_else_its_nine_fields() {
+    let function = function().await;
+    let rows = [
+        hook(1, DOWNTOWN, ADDED, None),
+        hook(2, ROOT, ADDED, None),
+        hook(5, DOWNTOWN, ADDED, None),
+    ];
+    function.store(&rows).await;
+    let recorded = Recorded {
+        hook_id: HookId::new(1).unwrap(),
+        calls: 3,
+        last_call_at: "2025-01-20T14:22:30.987Z".parse().unwrap(),
+        last_response_code: 500,
+        succeeded: false,
+        failures: 3,
+        edited_at: clock::now(),
+        attempts: None,
+        sampled_at: None,
+    };
+    let states = &function.world.stores.states;
+    states.record(&recorded).await.unwrap();
+
+    let root = function.api.of(ROOT);
+    let plain = root.get("hook/subscribe/1?expand=all,").await.expect(200);
+    assert_eq!(plain.as_object().unwrap().len(), 9);
+    assert_eq!(plain["last_call_at"], "2025-01-20T14:22:30Z");
+    let with = |more: Value| {
+        let mut all = plain.as_object().unwrap().clone();
+        all.extend(more.as_object().unwrap().clone());
+        Value::Object(all)
+    };
+    let owner = json!({"owner": DOWNTOWN, "academy": DOWNTOWN});
+    let health = json!({"status": "failing", "failures_in_row": 3});
+    let get = async |expand: &str| {
+        let path = format!("hook/subscribe/1?expand={expand}");
+        root.get(&path).await.expect(200)
+    };
+    assert_eq!(get("owner").await, with(owner.clone()));
+    assert_eq!(get("health,x").await, with(health.clone()));
+    let mut both = with(owner);
+    both.as_object_mut()
+        .unwrap()
+        .extend(health.as_object().unwrap().clone());
+    assert_eq!(get("%20health%20,owner").await, both);
+
+    let list = root
+        .get("hook/subscribe?academy=*&sort=id&expand=owner,health&envelope=false")
+        .await
+        .expect(200);
+    assert_eq!(list[0], both);
+    assert_eq!(
+        (&list[1]["owner"], &list[1]["academy"]),
+        (&json!(ROOT), &json!(null))
+    );
+    let statuses: Vec<_> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hook| &hook["status"])
+        .collect();
+    assert_eq!(statuses, ["failing", "ok", "never_called"]);
+
+    for (status, ids) in [
+        ("failing", vec![1]),
+        ("ok", vec![2]),
+        ("never_called", vec![5]),
+        ("ok,%20failing", vec![1, 2]),
+        ("nonsense,ok", vec![2]),
+        ("paused", vec![]),
+        ("", vec![]),
+    ] {
+        let query = format!("academy=*&sort=id&limit=1&status={status}");
+        let page = root.get(&format!("{SUBSCRIBE}?{query}")).await.expect(200);
+        assert_eq!(page["count"], ids.len(), "{status}");
+        let query = query.replace("limit=1", "limit=20");
+        assert_eq!(function.ids(ROOT, &query).await, ids, "{status}");
+    }
 }
 
 #[tokio::test]
@@ -774,6 +961,8 @@ async fn lists_are_filtered_sorted_and_cut() {
         ("sort=-total_calls", vec![2, 4, 1, 3]),
         ("sort=nofield", vec![4, 3, 2, 1]),
         ("event=zzz&event=form_entry.added", vec![3]),
+        // A filter of the catalogue alone.
+        ("category=assignments", vec![4, 3, 2, 1]),
         ("limit=2&offset=1", vec![3, 2]),
         (
             "offset=18446744073709551615&limit=18446744073709551616",
@@ -842,13 +1031,19 @@ async fn errors_are_listed_to_their_owner_only() {
     assert_eq!(list["count"], 2);
     assert_eq!(list["results"][0]["event"], LEAD);
     let wanted = json!({"id": 1, "message": "The endpoint answered 500.", "event": ADDED, "hooks": [1, 2],
-                        "count": 2, "created_at": "2025-01-20T15:30:00Z", "updated_at": "2025-01-20T15:31:00Z"});
+                        "count": 2, "created_at": "2025-01-20T15:30:00Z", "updated_at": "2025-01-20T15:31:00Z",
+                        "redeliverable": 2});
     assert_eq!(list["results"][1], wanted);
     for (caller, query, count) in [
         (DOWNTOWN, "event=form_entry.added,x", 1),
         (DOWNTOWN, "like=answered 500", 2),
         (DOWNTOWN, "like=zzz", 0),
-        (DOWNTOWN, "academy=miami-campus", 2),
+        (DOWNTOWN, "academy=downtown-campus", 2),
+        (DOWNTOWN, "hook=1", 1),
+        (DOWNTOWN, "hook= 2,3 ,x", 2),
+        (DOWNTOWN, "hook=3&event=cohort_user.added", 0),
+        (DOWNTOWN, "hook=4", 0),
+        (DOWNTOWN, "hook=", 0),
         (STUDENT, "", 0),
         (ROOT, "", 0),
         (ROOT, "academy=miami-campus", 1),

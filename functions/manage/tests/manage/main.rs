@@ -8,6 +8,7 @@
 
 mod function;
 mod http;
+mod reads;
 mod reference;
 mod repair;
 mod runtime;

@@ -75,6 +75,16 @@ impl Function {
         self.api.of(caller).call(Method::POST, path, "").await
     }
 
+    /// How many deliveries of each error can be sent again, newest error first.
+    async fn redeliverable(&self, caller: &str) -> Vec<u64> {
+        let list = self.api.of(caller).get("hook/error").await.expect(200);
+        let errors = list["results"].as_array().unwrap();
+        errors
+            .iter()
+            .map(|error| error["redeliverable"].as_u64().unwrap())
+            .collect()
+    }
+
     async fn count(&self, caller: &str) -> Value {
         let list = self.api.of(caller).get("hook/error").await.expect(200);
         list["count"].clone()
@@ -190,6 +200,7 @@ async fn the_deliveries_of_an_error_go_back_once_with_their_ids() {
         .await;
     let path = "hook/error/1/redeliver";
     let before = clock::now();
+    assert_eq!(function.redeliverable(DOWNTOWN).await, [3]);
     let done = function.redeliver(DOWNTOWN, path).await;
     assert_eq!(done, json!({"redelivered": 3, "left": false}));
     let again = function.redeliver(DOWNTOWN, path).await;
@@ -204,8 +215,9 @@ async fn the_deliveries_of_an_error_go_back_once_with_their_ids() {
         assert_eq!(job.accepted_at, job.not_before);
         assert!((before..=clock::now()).contains(&job.accepted_at));
     }
-    // The record of what happened stays.
+    // The record of what happened stays, and looks repaired.
     assert_eq!(function.count(DOWNTOWN).await, 1);
+    assert_eq!(function.redeliverable(DOWNTOWN).await, [0]);
 }
 
 #[tokio::test]

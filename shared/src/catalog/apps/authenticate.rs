@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::catalog::{
     AcademyIn, CatalogEvent, Fires, Required, Row,
     parts::{AcademyOrKey, CityOrName, CohortOrId, CountryOrName, UserOrId},
-    payload::{Decimal, Free, Id, Name, PayloadType, Time, related, vocabulary},
+    payload::{Decimal, Degrees, Free, Id, Name, PayloadType, Time, related, vocabulary},
 };
 
 pub(super) const ROWS: &[Row] = &[
@@ -208,9 +208,9 @@ pub struct InviteStatusUpdated {
     /// The city the user is in.
     pub city: Option<CityOrName>,
     /// How far north the user is, in degrees.
-    pub latitude: Option<Decimal>,
+    pub latitude: Option<Degrees>,
     /// How far east the user is, in degrees.
-    pub longitude: Option<Decimal>,
+    pub longitude: Option<Degrees>,
     /// Where the user came from.
     pub conversion_info: Option<Free>,
     /// How good the e-mail address is.

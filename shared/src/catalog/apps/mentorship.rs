@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::catalog::{
     AcademyIn, CatalogEvent, Fires, Required, Row,
     parts::UserOrId,
-    payload::{Decimal, Free, Id, PayloadType, Time, related, vocabulary},
+    payload::{Degrees, Free, Id, PayloadType, Time, related, vocabulary},
 };
 
 pub(super) const ROWS: &[Row] = &[CatalogEvent {
@@ -77,9 +77,9 @@ pub struct MentorshipSessionStatus {
     /// The user who is mentored.
     pub mentee: Option<UserOrId>,
     /// How far north the mentee is, in degrees.
-    pub latitude: Option<Decimal>,
+    pub latitude: Option<Degrees>,
     /// How far east the mentee is, in degrees.
-    pub longitude: Option<Decimal>,
+    pub longitude: Option<Degrees>,
     /// Whether it takes place online.
     pub is_online: Option<bool>,
     /// When the mentor joined.

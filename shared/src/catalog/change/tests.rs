@@ -262,6 +262,10 @@ fn rules_are_said_in_words() {
             Fires::SetOrChanged("ac_deal_id"),
             "`ac_deal_id` set or changed, not to null",
         ),
+        (
+            Fires::Set("attendee"),
+            "`attendee` set, where it was null; also on creation",
+        ),
         (Fires::Became("status", &["DONE"]), "`status` became DONE"),
         (
             Fires::Became("status", &["A", "B"]),

@@ -18,10 +18,12 @@ use utoipa::ToSchema;
 #[cfg(any(test, feature = "schemas"))]
 use utoipa::openapi::{RefOr, schema::Schema};
 
+use crate::plain;
+
 pub use path::Path;
 #[cfg(test)]
 pub(crate) use path::Step;
-pub use scalars::{Decimal, Free, Id, Key, Name, Related, Schemas, Time};
+pub use scalars::{Decimal, Degrees, Free, Id, Key, Name, Related, Schemas, Time};
 
 pub(crate) use scalars::{either, related, with_parts};
 pub(crate) use vocabulary::vocabulary;
@@ -206,6 +208,9 @@ fn mistake(path: Path, error: &serde_json::Error) -> Mistake {
         }
     } else if text.starts_with("recursion limit exceeded") {
         "This is nested too deeply.".to_owned()
+    } else if plain::said_of(error).starts_with(plain::LONE_SURROGATE) {
+        "This text has half of a surrogate pair, such as \\ud83d alone, which is no character."
+            .to_owned()
     } else if text.starts_with("number out of range") {
         "This number is too large.".to_owned()
     } else {

@@ -161,6 +161,54 @@ impl PartialSchema for Decimal {
 
 impl ToSchema for Decimal {}
 
+/// How far north or east something is, in degrees: a JSON number, or a text. A sample has such a text
+/// masked, so that a text may be no number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Degrees;
+
+impl<'de> Deserialize<'de> for Degrees {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberOrText;
+        impl Visitor<'_> for NumberOrText {
+            type Value = Degrees;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("degrees: a number, or a text")
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Degrees, E> {
+                Ok(Degrees)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Degrees, E> {
+                Ok(Degrees)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Degrees, E> {
+                Ok(Degrees)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Degrees, E> {
+                Ok(Degrees)
+            }
+        }
+        deserializer.deserialize_any(NumberOrText)
+    }
+}
+
+impl PartialSchema for Degrees {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::Number, Type::String]))
+            .description(Some(
+                "Degrees: a JSON number, or a text, which a sample has masked (`-80.2***`).",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for Degrees {}
+
 /// Any JSON, but for the fields called `token` in it, which are never sent: whoever reads a webhook
 /// could act with one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -243,6 +243,23 @@ fn what_no_number_can_hold_is_a_mistake_where_numbers_are_read() {
 }
 
 #[test]
+fn half_of_a_surrogate_pair_is_a_mistake_where_texts_are_read() {
+    let assessment = event("UserAssessment.userassessment_status_updated");
+    for (half, json) in [
+        ("title", r#"{"id":1,"status":"SENT","title":"\ud83d"}"#),
+        (
+            "conversion_info.a[0]",
+            r#"{"id":1,"status":"SENT","conversion_info":{"a":["\ude00"]}}"#,
+        ),
+    ] {
+        let wrong = hold(assessment, json).expect_err("no text");
+        let said =
+            "This text has half of a surrogate pair, such as \\ud83d alone, which is no character.";
+        assert_eq!(wrong.to_string(), format!("{half}: {said}"));
+    }
+}
+
+#[test]
 fn what_is_nested_a_thousand_times_is_a_mistake() {
     let lists = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
     let objects = format!("{}1{}", r#"{"a":"#.repeat(1000), "}".repeat(1000));

@@ -2,6 +2,7 @@
 
 mod changes;
 mod kept;
+mod masked;
 mod mistakes;
 mod schemas;
 

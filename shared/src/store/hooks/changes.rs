@@ -28,7 +28,8 @@ impl Hooks {
     }
 
     /// Moves a hook to another key. A row's secrets can only be moved by writing them again: if they
-    /// change in between, they are read again.
+    /// change in between, they are read again. Within a scope the move is marked first, for those who list
+    /// it meanwhile; a hook that leaves a scope is in no list of it any more.
     async fn relocate(&self, old: &Hook, new: &Hook) -> Result<bool, StoreError> {
         while_contended(async || {
             let event = old.subscription.event.as_str();
@@ -42,11 +43,16 @@ impl Hooks {
             let unchanged = Unchanged::default()
                 .subscription(old)
                 .secrets(secrets.as_ref());
-            let writes = vec![
+            let mut writes = vec![
                 delete(self.delete_item(old, unchanged)?),
                 put(self.put(new, secrets.as_ref())?),
                 update(self.states.follow(old, new)?),
             ];
+            if old.scope == new.scope {
+                self.mark_move(&old.scope, old.id).await?;
+            } else {
+                writes.push(delete(self.forget_move(&old.scope, old.id)?));
+            }
             match self.transact(CHANGE, writes).await? {
                 Transaction::Done => Ok(true),
                 Transaction::ConditionFailed(_) => Err(StoreError::Contended(CHANGE)),

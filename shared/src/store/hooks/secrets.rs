@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Hooks, hook, key};
 use crate::{
-    model::{Hook, HookId, InvalidSecret, PreviousSecret, Secret, Secrets},
+    model::{Hook, HookId, InvalidSecret, PreviousSecret, Scope, Secret, Secrets},
     store::{Item, StoreError, while_contended, written},
 };
 
@@ -76,7 +76,16 @@ impl TryFrom<SecretsItem> for Secrets {
 impl Hooks {
     /// The hook with this id and its secrets, as of now.
     pub async fn get_signed(&self, id: HookId) -> Result<Option<SignedHook>, StoreError> {
-        let row = self.row(id).await?;
+        self.get_signed_within(id, None).await
+    }
+
+    /// The same, if the hook is in this scope: [`Hooks::get_within`].
+    pub async fn get_signed_within(
+        &self,
+        id: HookId,
+        scope: Option<&Scope>,
+    ) -> Result<Option<SignedHook>, StoreError> {
+        let row = self.row(id, scope).await?;
         row.map(|(item, _)| signed(item)).transpose()
     }
 

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::catalog::{
     parts::{AcademyOrKey, CityOrName, CountryOrName, UserOrId},
-    payload::{Decimal, Free, Id, Key, Time, vocabulary},
+    payload::{Decimal, Degrees, Free, Id, Key, Time, vocabulary},
 };
 
 /// The payload of `form_entry.added` and `form_entry.changed`: a lead, who filled in a form.
@@ -76,9 +76,9 @@ pub struct FormEntry {
     /// The city the person is in.
     pub city: Option<CityOrName>,
     /// How far north the person is, in degrees.
-    pub latitude: Option<Decimal>,
+    pub latitude: Option<Degrees>,
     /// How far east the person is, in degrees.
-    pub longitude: Option<Decimal>,
+    pub longitude: Option<Degrees>,
     /// The state the person is in.
     pub state: Option<String>,
     /// The person's postal code.
@@ -211,9 +211,9 @@ pub struct Deal {
     /// The person's street and number.
     pub street_address: Option<String>,
     /// How far north the person is, in degrees.
-    pub latitude: Option<Decimal>,
+    pub latitude: Option<Degrees>,
     /// How far east the person is, in degrees.
-    pub longitude: Option<Decimal>,
+    pub longitude: Option<Degrees>,
     /// The person's postal code.
     pub zip_code: Option<Key>,
     /// The cohort that the CRM expects the person in.
