@@ -10,7 +10,10 @@ use shared::{
         ApiError, Body, Caller, Field, FieldErrors, HookPath, Listing, Page, PageLinks, Params,
         TextField, json_body, object,
     },
-    model::{Hook, HookId, HookStats, HookView, MAX_TARGET_CHARS, Scope, Subscription, Target},
+    model::{
+        Hook, HookId, HookStats, HookView, InvalidTarget, MAX_TARGET_CHARS, Scope, Subscription,
+        Target,
+    },
     store::{StoreError, StoredState},
 };
 use utoipa::ToSchema;
@@ -392,7 +395,11 @@ impl Manage {
         let target = match Target::parse(text) {
             Ok(target) => target,
             Err(invalid) => {
-                errors.add(TARGET.name, invalid.to_string());
+                // Of a text that is too long as it was typed, that has been said.
+                let said = text.chars().count() > MAX_TARGET_CHARS;
+                if !said || invalid != InvalidTarget::Long {
+                    errors.add(TARGET.name, invalid.to_string());
+                }
                 return None;
             }
         };

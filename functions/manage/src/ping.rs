@@ -3,9 +3,8 @@
 //! A ping is no delivery: it is not counted, leaves the hook's circuit as it is, has no second
 //! attempt, and goes out whether the circuit is open or not.
 //!
-//! Whoever can subscribe can ping, so the answer must not tell which of our neighbours exist: refused,
-//! unresolvable and unreachable are one failure, and their times, which would tell them apart, are
-//! drawn out to whole seconds.
+//! Whoever can subscribe can ping, so the answer must not tell what there is beside us: an address that is
+//! refused is one failure, however it was found, and its time is drawn out to whole seconds.
 
 use std::time::{Duration, Instant};
 
@@ -35,9 +34,10 @@ const DEADLINE: Duration = Duration::from_secs(15);
 pub(crate) struct Pinged {
     /// The endpoint's answer; 504 stands for no answer in time, 502 for no answer at all.
     code: u16,
-    /// How long it took, in milliseconds.
+    /// How long it took, in milliseconds; of an address that is refused in whole seconds.
     ms: u32,
-    /// What kind of failure it is; null for a success.
+    /// The failure's class (`http_status`, `timeout`, `dns`, `tls`, `connection_refused`,
+    /// `connection_closed`, `protocol` or `refused_address`); null for a success.
     #[schema(required)]
     failure: Option<&'static str>,
 }

@@ -9,7 +9,9 @@
 //! Connections are kept between attempts, and an endpoint may close one at any time. If it does so
 //! while a request is on its way, the request is sent once more within the same attempt: an idle
 //! connection's end says nothing about the endpoint, and must not cost a delivery its next attempt
-//! minutes later. A request that breaks off on a new connection is a failed attempt.
+//! minutes later. So it is when a kept connection brings a 408, by which a server says that it has waited
+//! long enough for a request, and means the one that it had not got yet. A request that breaks off on a new
+//! connection is a failed attempt.
 //!
 //! Lambda freezes a process between invocations. When it thaws, every connection that it kept may be
 //! dead, and none of them shows it before a request goes out on it. So the resend never takes another
@@ -17,28 +19,39 @@
 //! seconds only, so that a process that was frozen finds few; that alone is not enough, since its
 //! clock may have been frozen with it.
 //!
+//! # What is an answer
+//!
+//! The status line. Endpoints are written by hand, and what else stands in a head is read as leniently as
+//! it can be: a line that is no header is left out, folded lines are joined, and a space before a colon is
+//! nobody's harm. A head has at most [`MOST_FIELDS`] fields and about 400 KiB. What cannot be read at all
+//! is a failure with a class of its own.
+//!
 //! # What an endpoint can cost
 //!
-//! The HTTP library takes heads of at most 100 fields and about 400 KiB, and no more than 16 KiB of
-//! chunk extensions or trailers; of a body we take 64 KiB. Only interim answers (1xx) have
-//! no bound but the deadline: they are dropped as they come, so that a flood of them costs the time
-//! to parse what the line can carry, but no memory. Neither reqwest nor its connectors give a handle
-//! to count them.
+//! The HTTP library takes no more than 16 KiB of chunk extensions or trailers; of a body we take 64 KiB.
+//! Only interim answers (1xx) have no bound but the deadline: they are dropped as they come, so that a flood
+//! of them costs the time to parse what the line can carry, but no memory.
 
-use std::{cell::Cell, error::Error, io, sync::Arc, time::Duration};
+use std::{error::Error, time::Duration};
 
-use reqwest::{
-    Client, Request, Response,
-    dns::Resolve,
-    header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT},
-    redirect::Policy,
+use http::{
+    HeaderMap, Method, Request, Response, StatusCode, Uri,
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING, USER_AGENT},
+};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::{
+    client::legacy::{self, Client, connect::capture_connection},
+    rt::{TokioExecutor, TokioTimer},
 };
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
-use tower::util::MapRequestLayer;
 
 use super::{
-    guard::{AddressGuard, GuardedResolver, LeadsInside, SystemResolver, bound_for},
+    connect::{Connector, watched},
+    failure,
+    guard::{AddressGuard, GuardedResolver, bound_for},
+    resolve::{Resolve, SystemResolver},
     retry_after::RetryAfter,
 };
 use crate::{
@@ -46,12 +59,13 @@ use crate::{
     tls,
 };
 
-/// How long a connection may take to open.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// How long a connection is kept without a request. Many servers (Node.js, Apache, uvicorn) close theirs after
 /// 5 s: ours must be gone before that, or a request meets the close.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How many fields the head of an answer may have. Room for so many is made for each head, and there
+/// is no head that needs them.
+const MOST_FIELDS: usize = 1_024;
 
 /// How much of an answer's body is read, in bytes. A longer one counts as read, and costs the
 /// endpoint its connection.
@@ -73,9 +87,6 @@ pub enum ClientError {
     /// No endpoint could prove who it is.
     #[error("SSL_CERT_FILE and SSL_CERT_DIR name no certificate of anybody who is to be trusted")]
     NobodyTrusted,
-    /// It cannot start.
-    #[error("the HTTP client cannot start")]
-    Http(#[from] reqwest::Error),
 }
 
 /// What an attempt came to.
@@ -87,29 +98,20 @@ pub struct Reply {
     pub retry_after: Option<RetryAfter>,
 }
 
-impl From<Outcome> for Reply {
-    fn from(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            retry_after: None,
-        }
-    }
-}
-
 /// Makes attempts. Connections are kept and shared between them; cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct DeliveryClient {
-    pooled: Client,
+    pooled: Client<Connector, Full<Bytes>>,
     /// For resends: each request has a connection of its own. Whether a connection is kept can be set for a
     /// client only, and not for a request.
-    fresh: Client,
+    fresh: Client<Connector, Full<Bytes>>,
     guard: AddressGuard,
 }
 
 impl DeliveryClient {
     /// A client that goes where `guard` lets it.
     pub fn new(guard: AddressGuard) -> Result<Self, ClientError> {
-        Self::with_resolver(guard, SystemResolver)
+        Self::with_resolver(guard, SystemResolver::default())
     }
 
     /// A client that learns addresses from this resolver. Its answers are judged like the system's.
@@ -120,31 +122,10 @@ impl DeliveryClient {
         if !tls::CLIENTS.trusts {
             return Err(ClientError::NobodyTrusted);
         }
-        let headers = HeaderMap::from_iter([
-            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-            (USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE)),
-        ]);
-        let resolver = Arc::new(GuardedResolver::new(guard.clone(), resolver));
-        let client = |idle_per_host| {
-            Client::builder()
-                .tls_backend_preconfigured(tls::client_config())
-                .default_headers(headers.clone())
-                .connect_timeout(CONNECT_TIMEOUT)
-                .pool_idle_timeout(IDLE_TIMEOUT)
-                .pool_max_idle_per_host(idle_per_host)
-                .redirect(Policy::none())
-                .no_proxy()
-                .dns_resolver(Arc::clone(&resolver))
-                .connector_layer(MapRequestLayer::new(|destination| {
-                    // Outside an exchange's first sending nobody wants to know.
-                    let _ = OPENED.try_with(|opened| opened.set(true));
-                    destination
-                }))
-                .build()
-        };
+        let connector = Connector::new(GuardedResolver::new(guard.clone(), resolver));
         Ok(Self {
-            pooled: client(usize::MAX)?,
-            fresh: client(0)?,
+            pooled: client(connector.clone(), usize::MAX),
+            fresh: client(connector, 0),
             guard,
         })
     }
@@ -153,21 +134,19 @@ impl DeliveryClient {
     /// that ended: within [`DELIVERY_DEADLINE`].
     pub async fn post(&self, target: &Target, headers: HeaderMap, payload: &RawValue) -> Reply {
         if let Err(error) = self.guard.check(target.url()) {
-            return failed(Outcome::Refused, &error).into();
+            return no_answer(Outcome::Refused, &error);
         }
-        let request = self
-            .pooled
-            .post(target.url().clone())
-            .headers(headers)
-            .body(payload.get().to_owned())
-            .build();
+        let request = match request(target, headers, payload) {
+            Ok(request) => request,
+            // No target is such; if one were, it could never be called.
+            Err(error) => return no_answer(Outcome::Refused, &error),
+        };
         let deadline = Instant::now() + DELIVERY_DEADLINE;
-        let exchange = async { self.exchange(request?).await };
-        let exchange = bound_for(target.url(), exchange);
+        let exchange = bound_for(target.url(), self.exchange(request));
         let response = match timeout_at(deadline, exchange).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return failed(classify(&error), root_cause(&error)).into(),
-            Err(elapsed) => return failed(Outcome::TimedOut, &elapsed).into(),
+            Ok(Err(error)) => return no_answer(failure::outcome(&error), &error),
+            Err(elapsed) => return no_answer(Outcome::TimedOut, &elapsed),
         };
         let status = response.status();
         let reply = Reply {
@@ -176,38 +155,77 @@ impl DeliveryClient {
         };
         // The status is the answer. What becomes of the body only decides on the connection.
         let patience = deadline.min(Instant::now() + BODY_PATIENCE);
-        let _ = timeout_at(patience, read_to_keep(response)).await;
+        let _ = timeout_at(patience, read_to_keep(response.into_body())).await;
         reply
     }
 
     /// Sends a request, once more if a kept connection was closed under it, and reads the answer's head.
-    async fn exchange(&self, request: Request) -> Result<Response, reqwest::Error> {
-        let again = request.try_clone();
-        let first = async {
-            let sent = self.pooled.execute(request).await;
-            (sent, OPENED.with(Cell::get))
+    async fn exchange(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        let again = request.clone();
+        let connection = capture_connection(&mut request);
+        let (sent, opened) = watched(self.pooled.request(request)).await;
+        let closed = match &sent {
+            Ok(response) => response.status() == StatusCode::REQUEST_TIMEOUT,
+            Err(error) => failure::is_broken_off(error),
         };
-        match (OPENED.scope(Cell::new(false), first).await, again) {
-            ((Err(error), false), Some(again)) if is_broken_off(&error) => {
-                tracing::debug!("a kept connection was closed: the request is sent once more");
-                self.fresh.execute(again).await
-            }
-            ((sent, _), _) => sent,
+        if closed && !opened {
+            tracing::debug!("a kept connection was closed: the request is sent once more");
+            return self.fresh.request(again).await;
         }
+        let response = sent?;
+        if has_two_lengths(response.headers())
+            && let Some(connection) = &*connection.connection_metadata()
+        {
+            connection.poison();
+        }
+        Ok(response)
     }
 }
 
-tokio::task_local! {
-    /// Whether the request that this task sends has had a connection opened. If not, it has been
-    /// given one that was kept: hyper asks for a new one in the task of the request.
-    static OPENED: Cell<bool>;
+/// A client that keeps at most so many idle connections to an endpoint.
+fn client(connector: Connector, idle: usize) -> Client<Connector, Full<Bytes>> {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(idle)
+        .http1_title_case_headers(true)
+        .http1_max_headers(MOST_FIELDS)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true)
+        .build(connector)
+}
+
+fn request(
+    target: &Target,
+    mut headers: HeaderMap,
+    payload: &RawValue,
+) -> Result<Request<Full<Bytes>>, http::Error> {
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
+    let body = Full::new(Bytes::copy_from_slice(payload.get().as_bytes()));
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = Uri::try_from(target.request_url())?;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// Whether an answer says in two ways where it ends. Its status counts like any other's; but what
+/// comes after it may be seen as a part of it by somebody on the way, and so its connection is not kept.
+fn has_two_lengths(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// Reads an answer's body to its end, so that the connection can be used again, unless it is long.
-async fn read_to_keep(mut response: Response) -> Result<(), reqwest::Error> {
+async fn read_to_keep(mut body: Incoming) -> Result<(), hyper::Error> {
     let mut read = 0;
-    while let Some(chunk) = response.chunk().await? {
-        read += chunk.len().max(LEAST_PIECE);
+    while let Some(frame) = body.frame().await {
+        read += frame?.data_ref().map_or(0, Bytes::len).max(LEAST_PIECE);
         if read > ANSWER_LIMIT {
             break;
         }
@@ -215,58 +233,10 @@ async fn read_to_keep(mut response: Response) -> Result<(), reqwest::Error> {
     Ok(())
 }
 
-/// Whether a connection ended before it brought an answer. What came may have been the beginning of
-/// one, but no more than that.
-fn is_broken_off(error: &reqwest::Error) -> bool {
-    causes(error).any(|cause| {
-        if let Some(error) = cause.downcast_ref::<hyper::Error>() {
-            error.is_incomplete_message()
-        } else if let Some(error) = cause.downcast_ref::<io::Error>() {
-            matches!(
-                error.kind(),
-                io::ErrorKind::ConnectionReset
-                    | io::ErrorKind::ConnectionAborted
-                    | io::ErrorKind::BrokenPipe
-                    // TLS that was not closed in its own way.
-                    | io::ErrorKind::UnexpectedEof
-            )
-        } else {
-            false
-        }
-    })
-}
-
-fn classify(error: &reqwest::Error) -> Outcome {
-    if causes(error).any(<dyn Error>::is::<LeadsInside>) {
-        Outcome::Refused
-    } else if error.is_timeout() {
-        Outcome::TimedOut
-    } else if error.is_connect() {
-        Outcome::Unreachable
-    } else {
-        Outcome::Broken
+fn no_answer(outcome: Outcome, error: &(dyn Error + 'static)) -> Reply {
+    failure::log(outcome, error);
+    Reply {
+        outcome,
+        retry_after: None,
     }
 }
-
-/// Logs the cause for the operator; the owner of the hook gets the outcome's own words.
-fn failed(outcome: Outcome, cause: &dyn Error) -> Outcome {
-    tracing::info!(?outcome, %cause, "no answer");
-    outcome
-}
-
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    std::iter::successors(error.source(), |cause| {
-        let cause: &(dyn Error + 'static) = *cause;
-        cause.source()
-    })
-}
-
-/// The innermost cause: the outermost repeats the URL, which may hold a secret of its owner.
-fn root_cause(error: &reqwest::Error) -> &dyn Error {
-    causes(error).last().unwrap_or(&NoCause)
-}
-
-/// The client knows no more than that it failed.
-#[derive(Debug, thiserror::Error)]
-#[error("unknown")]
-struct NoCause;

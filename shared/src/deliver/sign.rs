@@ -11,8 +11,8 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
+use http::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use jiff::Timestamp;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use serde_json::value::RawValue;
 use sha2::Sha256;
 use uuid::Uuid;

@@ -1,14 +1,17 @@
 //! A target: the URL that a delivery is POSTed to.
 //!
 //! Here stands what a target must look like; which hosts may be called is the address guard's to
-//! say. The text is kept as it was typed and read by the same parser that the HTTP client uses, so
-//! that both see the same host.
+//! say. One parser reads the text, and what the HTTP client calls is made from what it has read, so that
+//! both see the same host.
+//!
+//! The text is kept as it was typed. Where a path or a query cannot be sent as it was typed, as with
+//! letters that are not ASCII, it is shown as it is sent.
 
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
-/// The longest target, in characters.
-pub const MAX_TARGET_CHARS: usize = 255;
+/// The longest target, in characters: what automation tools sign is long.
+pub const MAX_TARGET_CHARS: usize = 2_048;
 
 /// Why a text is no target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +22,9 @@ pub enum InvalidTarget {
     /// A user name or a password in it would end in logs and lists.
     #[error("Enter a URL without a user name or password.")]
     Credentials,
+    /// As it is sent, it is longer than [`MAX_TARGET_CHARS`].
+    #[error("Ensure this field has no more than {MAX_TARGET_CHARS} characters.")]
+    Long,
 }
 
 /// An `http` or `https` URL with a host that could be public, and no credentials.
@@ -27,6 +33,7 @@ pub enum InvalidTarget {
 pub struct Target {
     text: String,
     url: Url,
+    request_url: String,
 }
 
 impl Target {
@@ -57,23 +64,49 @@ impl Target {
             Some(Host::Ipv4(_) | Host::Ipv6(_)) => {}
             _ => return Err(InvalidTarget::Url),
         }
+        let (authority, rest) = text.split_at(scheme.len() + "://".len() + authority.len());
+        let (rest, fragment) = rest.split_at(rest.find('#').unwrap_or(rest.len()));
+        let (path, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
+        let query = as_sent(query).ok_or(InvalidTarget::Url)?;
+        // An empty path is sent as a slash, which nobody needs to be shown.
+        let shown_path = if path.is_empty() { "" } else { url.path() };
+        let text = format!("{authority}{shown_path}{query}{fragment}");
+        if text.chars().count() > MAX_TARGET_CHARS {
+            return Err(InvalidTarget::Long);
+        }
+        let request_url = format!("{}{}{query}", &url[..Position::BeforePath], url.path());
         Ok(Self {
-            text: text.to_owned(),
+            text,
             url,
+            request_url,
         })
     }
 
-    /// The target as it was typed.
+    /// The target as it was typed, with its path and query as they are sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The target as the HTTP client sees it.
+    /// The target as it was read, for whoever judges its host.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
+
+    /// What a request is made to: the URL without its fragment.
+    #[must_use]
+    pub fn request_url(&self) -> &str {
+        &self.request_url
+    }
+}
+
+/// A query with its question mark, or nothing, as it is sent. Of web schemes the parser encodes the apostrophe
+/// as well, which HTTP does not ask for, and endpoints that compare or sign the text see another one then;
+/// so it is read under no such scheme.
+fn as_sent(query: &str) -> Option<String> {
+    let url = Url::parse(&format!("query:/{query}")).ok()?;
+    Some(url[Position::AfterPath..].to_owned())
 }
 
 impl TryFrom<String> for Target {
@@ -116,6 +149,8 @@ fn is_host_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::Uri;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
@@ -133,8 +168,68 @@ mod tests {
     #[case("http://localhost:3000/hook")]
     #[case("https://a.com/a@b")]
     #[case("https://a.com?x=1")]
+    #[case("https://a.com?")]
+    #[case("https://a.com/?q='x'&{y}=[1|2]%27+%C3%A9")]
+    #[case("https://a.com/don't/%7Ex/~x;v=(1)*!$")]
+    #[case("https://a.com/x#é'")]
     fn a_target_is_kept_as_it_was_typed(#[case] text: &str) {
         assert_eq!(Target::parse(text).unwrap().as_str(), text);
+    }
+
+    #[rstest]
+    #[case("https://a.com/é", "https://a.com/%C3%A9")]
+    #[case("https://a.com?é=\"'\"", "https://a.com?%C3%A9=%22'%22")]
+    #[case("HTTPS://A.com/x/../y/./z", "HTTPS://A.com/y/z")]
+    #[case("https://a.com/x\\y?x\\y", "https://a.com/x/y?x\\y")]
+    #[case("https://münchen.de/<x>", "https://münchen.de/%3Cx%3E")]
+    fn what_cannot_be_sent_as_it_was_typed_is_shown_as_it_is_sent(
+        #[case] typed: &str,
+        #[case] shown: &str,
+    ) {
+        assert_eq!(Target::parse(typed).unwrap().as_str(), shown);
+    }
+
+    #[rstest]
+    #[case("https://A.com:443?x='y'#z", "https://a.com/?x='y'")]
+    #[case("http://münchen.de:8080/x", "http://xn--mnchen-3ya.de:8080/x")]
+    #[case("http://[2606:4700:0::1111]/", "http://[2606:4700::1111]/")]
+    fn a_request_is_made_to_the_host_that_was_read(#[case] text: &str, #[case] url: &str) {
+        assert_eq!(Target::parse(text).unwrap().request_url(), url);
+    }
+
+    #[test]
+    fn what_is_sent_may_be_as_long_as_what_is_typed() {
+        let long = |count: usize, c: &str| format!("https://a.com/{}", c.repeat(count));
+        let most = MAX_TARGET_CHARS - "https://a.com/".len();
+        assert!(Target::parse(&long(most, "x")).is_ok());
+        assert_eq!(
+            Target::parse(&long(most + 1, "x")),
+            Err(InvalidTarget::Long)
+        );
+        assert_eq!(
+            Target::parse(&long(most / 6 + 1, "é")),
+            Err(InvalidTarget::Long)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_what_is_sent_and_stays_as_it_is(
+            path in "(/[!-~é\u{202e}]{0,12}){0,3}",
+            query in "(\\?[!-~é\u{202e}]{0,20})?",
+        ) {
+            if let Ok(target) = Target::parse(&format!("https://a.com{path}{query}")) {
+                let again = Target::parse(target.as_str());
+                prop_assert_eq!(again.as_ref(), Ok(&target));
+                let sent: Uri = target.request_url().parse().unwrap();
+                prop_assert_eq!(sent.host(), target.url().host_str());
+                prop_assert_eq!(sent.port_u16(), target.url().port());
+                let shown = target.as_str().split('#').next().unwrap();
+                let shown = shown.replacen("a.com?", "a.com/?", 1);
+                let shown = if shown == "https://a.com" { "https://a.com/" } else { &shown };
+                prop_assert_eq!(target.request_url(), shown);
+            }
+        }
     }
 
     #[rstest]

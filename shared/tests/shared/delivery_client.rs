@@ -12,7 +12,7 @@ mod tls;
 
 use std::{io, net::SocketAddr};
 
-use reqwest::header::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 use shared::{
     deliver::{client::DeliveryClient, guard::AddressGuard},
@@ -105,6 +105,45 @@ async fn the_largest_payload_arrives_byte_for_byte() {
     let requests = server.received_requests().await.unwrap();
     assert_eq!(requests.len(), 1);
     assert!(requests[0].body == text.as_bytes());
+}
+
+#[tokio::test]
+async fn names_of_headers_are_written_as_the_document_writes_them() {
+    let (listener, addr) = listener().await;
+    let client = client(&[addr]);
+    let target = target(&format!("http://{addr}/it's?it's=%27"));
+    let headers = HeaderMap::from_iter([(
+        HeaderName::from_static("webhook-event-timestamp"),
+        HeaderValue::from_static("1737387000"),
+    )]);
+    let payload = payload("{}");
+    let attempt = async { client.post(&target, headers, &payload).await.outcome };
+    let endpoint = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let request = read_request(&mut stream).await;
+        stream.write_all(NO_CONTENT).await.unwrap();
+        request
+    };
+    let (outcome, request) = meet(attempt, endpoint).await;
+    assert_eq!(outcome, Outcome::Answered(204));
+    let mut lines: Vec<&str> = request.lines().collect();
+    // The target's own apostrophes are as they were typed.
+    assert_eq!(lines.remove(0), "POST /it's?it's=%27 HTTP/1.1");
+    lines.sort_unstable();
+    let host = format!("Host: {addr}");
+    assert_eq!(
+        lines,
+        [
+            "",
+            "Accept: */*",
+            "Content-Length: 2",
+            "Content-Type: application/json",
+            &host,
+            "User-Agent: BreatheCode-Webhooks/1.0",
+            "Webhook-Event-Timestamp: 1737387000",
+            "{}",
+        ]
+    );
 }
 
 #[tokio::test]

@@ -433,7 +433,7 @@ async fn a_ping_sends_what_the_sample_shows_and_tells_how_that_went() {
             302,
             json!("http_status"),
         ),
-        ("nonsense\r\n\r\n", 502, json!("broken_connection")),
+        ("nonsense\r\n\r\n", 502, json!("protocol")),
     ] {
         let (addr, mut bodies) = endpoint(answer).await;
         let function = Function::start(vec![addr]).await;
@@ -495,7 +495,7 @@ async fn a_ping_is_no_delivery_and_an_open_circuit_does_not_stop_it() {
 }
 
 #[tokio::test]
-async fn refused_and_unreachable_are_answered_alike() {
+async fn a_refused_address_has_one_class_and_no_exact_time() {
     // Nobody listens where somebody has just listened.
     let closed = TcpListener::bind("127.0.0.1:0")
         .await
@@ -512,7 +512,13 @@ async fn refused_and_unreachable_are_answered_alike() {
     function
         .store(hook(3, DOWNTOWN, "http://10.0.0.1/x"), None)
         .await;
-    for id in [1, 2, 3] {
+    let pinged = function.post(DOWNTOWN, "hook/1/ping").await.expect(200);
+    let ms = pinged["ms"].as_u64().unwrap();
+    assert_eq!(
+        pinged,
+        json!({"code": 502, "ms": ms, "failure": "connection_refused"})
+    );
+    for id in [2, 3] {
         let started = Instant::now();
         let pinged = function
             .post(DOWNTOWN, &format!("hook/{id}/ping"))
@@ -521,7 +527,7 @@ async fn refused_and_unreachable_are_answered_alike() {
         let ms = pinged["ms"].as_u64().unwrap();
         assert_eq!(
             pinged,
-            json!({"code": 502, "ms": ms, "failure": "unreachable"})
+            json!({"code": 502, "ms": ms, "failure": "refused_address"})
         );
         assert!((1_000..2_000).contains(&ms), "{id}: {ms}");
         assert!(started.elapsed().as_millis() >= u128::from(ms));

@@ -9,7 +9,7 @@ use shared::{
     model::{DELIVERY_DEADLINE, Outcome},
 };
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::{Duration, Instant},
@@ -82,6 +82,8 @@ enum End {
     CloseWithinTheHead,
 }
 
+const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n";
+
 async fn end(mut stream: TcpStream, end: End) {
     match end {
         End::Close => {}
@@ -121,7 +123,7 @@ async fn a_request_on_a_new_connection_that_ends_is_a_failed_attempt(
     let endpoint = async { end(accept(&listener).await, how).await };
     let (target, payload) = (at(addr), payload("{}"));
     let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
-    assert_eq!(outcome, Outcome::Broken);
+    assert_eq!(outcome, Outcome::ConnectionClosed);
     assert_untouched(listener);
 }
 
@@ -208,6 +210,63 @@ async fn an_idle_connection_is_kept_for_seconds(#[case] idle: Duration, #[case] 
     assert_untouched(listener);
 }
 
+/// A server that waited for a request on a kept connection says so before it closes it.
+#[tokio::test]
+async fn a_408_on_a_kept_connection_is_answered_with_the_request_on_a_new_one() {
+    let (listener, addr, client, mut stream) = kept().await;
+    let endpoint = async {
+        let on_the_kept = read_request(&mut stream).await;
+        stream.write_all(REQUEST_TIMEOUT).await.unwrap();
+        drop(stream);
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let on_a_new = read_request(&mut stream).await;
+        stream.write_all(NO_CONTENT).await.unwrap();
+        (on_the_kept, on_a_new)
+    };
+    let (target, payload) = (at(addr), payload("{\"n\":1}"));
+    let (outcome, requests) = meet(post(&client, &target, &payload), endpoint).await;
+    assert_eq!(outcome, Outcome::Answered(204));
+    assert_eq!(requests.0, requests.1);
+    assert_untouched(listener);
+}
+
+#[tokio::test]
+async fn a_408_on_a_new_connection_is_the_answer() {
+    let (listener, addr) = listener().await;
+    let client = client(&[addr]);
+    let endpoint = async {
+        let mut stream = accept(&listener).await;
+        stream.write_all(REQUEST_TIMEOUT).await.unwrap();
+    };
+    let (target, payload) = (at(addr), payload("{}"));
+    let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
+    assert_eq!(outcome, Outcome::Answered(408));
+    assert_untouched(listener);
+}
+
+/// What of it is the body depends on who reads it.
+#[rstest]
+#[case::a_body("5\r\nhello\r\n0\r\n\r\n")]
+#[case::no_body("0\r\n\r\n")]
+#[tokio::test]
+async fn an_answer_with_two_lengths_counts_and_its_connection_is_closed(#[case] body: &str) {
+    let (listener, addr) = listener().await;
+    let client = client(&[addr]);
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n";
+    for _ in 0..2 {
+        let endpoint = async {
+            let mut stream = accept(&listener).await;
+            let answer = format!("{head}{body}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            // The client hangs up, and sends no other request here.
+            assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
+        };
+        let (target, payload) = (at(addr), payload("{}"));
+        let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
+        assert_eq!(outcome, Outcome::Answered(200));
+    }
+}
+
 #[tokio::test]
 async fn a_request_is_not_sent_a_third_time() {
     let (listener, addr, client, mut stream) = kept().await;
@@ -218,12 +277,12 @@ async fn a_request_is_not_sent_a_third_time() {
     };
     let (target, payload) = (at(addr), payload("{}"));
     let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
-    assert_eq!(outcome, Outcome::Broken);
+    assert_eq!(outcome, Outcome::ConnectionClosed);
     assert_untouched(listener);
 }
 
 #[rstest]
-#[case::nonsense("this is no HTTP\r\n\r\n", Outcome::Broken)]
+#[case::nonsense("this is no HTTP\r\n\r\n", Outcome::Protocol)]
 #[case::half_an_answer(
     "HTTP/1.1 500 Oh\r\ncontent-length: 100\r\n\r\nhello",
     Outcome::Answered(500)
