@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::{
     clock,
-    deliver::sign,
+    deliver::sign::{self, Told},
     error_responses,
     http::{ApiError, Caller, HookPath},
     model::Outcome,
@@ -69,17 +69,23 @@ pub(crate) async fn ping(
     let hooks = &manage.stores.hooks;
     let SignedHook { hook, secrets } = owner::find_signed(hooks, &path, &principal).await?;
     let payload = samples::payload(&manage.stores.samples, &hook).await?;
-    let subscription = hook.subscription;
+    let subscription = &hook.subscription;
     let payload = RawValue::from_string(payload).map_err(StoreError::from)?;
-    let headers = sign::headers(
-        Uuid::now_v7(),
-        &subscription.event,
-        &payload,
-        secrets.as_ref(),
-        clock::now(),
-    )
-    // No event of the catalogue is such that no header takes it.
-    .map_err(|_| ApiError::NoSample)?;
+    let now = clock::now();
+    let told = Told {
+        delivery_id: Uuid::now_v7(),
+        event: &subscription.event,
+        accepted_at: now,
+        attempt: 1,
+        hook: hook.id,
+        service_id: subscription.service_id.as_deref(),
+        academy: hook.scope.academy(),
+        is_ping: true,
+        payload: &payload,
+    };
+    let headers = sign::headers(told, secrets.as_ref(), now)
+        // No event of the catalogue is such that no header takes it.
+        .map_err(|_| ApiError::NoSample)?;
 
     let started = Instant::now();
     let post = manage.client.post(&subscription.target, headers, &payload);

@@ -29,13 +29,19 @@ impl Scope {
         }
     }
 
+    /// The academy's slug; none for the whole platform.
+    #[must_use]
+    pub fn academy(&self) -> Option<&str> {
+        match self {
+            Self::Academy(slug) => Some(slug),
+            Self::Platform => None,
+        }
+    }
+
     /// The scope as a key: the slug, or `*`, which no slug can be.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        match self {
-            Self::Academy(slug) => slug,
-            Self::Platform => "*",
-        }
+        self.academy().unwrap_or("*")
     }
 }
 

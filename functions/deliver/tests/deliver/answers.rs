@@ -16,7 +16,7 @@ use shared::{
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use super::{
-    bench::{Bench, EVENT, PAYLOAD, job},
+    bench::{ACADEMY, Bench, EVENT, PAYLOAD, job},
     receiver::{answering, closed, listener, read_request, requests, url, writing},
 };
 
@@ -68,7 +68,9 @@ async fn the_request_is_the_payload_itself_under_the_documents_headers() {
     let server = answering(200).await;
     let bench = Bench::new(&[*server.address()], "").await;
     let hook = bench.hook(&format!("{}/a/b?c=%20d", server.uri())).await;
-    assert!(bench.work([job(&hook)]).await.is_empty());
+    let job = job(&hook);
+    let accepted_at = job.accepted_at.as_second().to_string();
+    assert!(bench.work([job]).await.is_empty());
 
     let received = requests(&server).await;
     let request = &received[0];
@@ -96,7 +98,11 @@ async fn the_request_is_the_payload_itself_under_the_documents_headers() {
             ("content-type", "application/json"),
             ("host", &host),
             ("user-agent", "BreatheCode-Webhooks/1.0"),
+            ("webhook-academy", ACADEMY),
+            ("webhook-attempt", "1"),
             ("webhook-event", EVENT),
+            ("webhook-event-timestamp", &accepted_at),
+            ("webhook-hook", &hook.id.get().to_string()),
             ("webhook-id", id),
             ("webhook-signature", signature),
             ("webhook-timestamp", timestamp),
@@ -166,14 +172,14 @@ async fn a_closed_port_is_a_502() {
     let addr = closed().await;
     let (code, message) = failing(&url(addr), &[addr]).await;
     assert_eq!(code, 502);
-    assert_eq!(message, "The endpoint's name could not be resolved.");
+    assert_eq!(message, "The endpoint did not accept a connection.");
 }
 
 #[tokio::test]
 async fn a_name_that_nobody_has_is_a_502() {
     let (code, message) = failing("http://endpoint.invalid/hook", &[]).await;
     assert_eq!(code, 502);
-    assert_eq!(message, "The endpoint did not accept a connection.");
+    assert_eq!(message, "The endpoint's name could not be resolved.");
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ fn letter(hook: &Hook, number: usize, at: Timestamp) -> DeadLetter {
             attempt: 5,
             not_before: at,
             accepted_at: at,
+            event_accepted_at: None,
             payload: serde_json::value::RawValue::from_string("{}".to_owned())
                 .unwrap()
                 .into(),
