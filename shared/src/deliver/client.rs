@@ -32,24 +32,25 @@
 //! Only interim answers (1xx) have no bound but the deadline: they are dropped as they come, so that a flood
 //! of them costs the time to parse what the line can carry, but no memory.
 
-use std::{error::Error, time::Duration};
-
-use http::{
-    HeaderMap, Method, Request, Response, StatusCode, Uri,
-    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING, USER_AGENT},
+use std::{
+    collections::HashMap,
+    error::Error,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper_util::{
-    client::legacy::{self, Client, connect::capture_connection},
-    rt::{TokioExecutor, TokioTimer},
+
+use reqwest::{
+    Client, Request, Response, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING, USER_AGENT},
+    redirect::Policy,
 };
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
+use tower::util::MapResponseLayer;
+use url::{Position, Url};
 
 use super::{
-    connect::{Connector, watched},
-    failure,
+    connection, failure,
     guard::{AddressGuard, GuardedResolver, bound_for},
     resolve::{Resolve, SystemResolver},
     retry_after::RetryAfter,
@@ -58,6 +59,9 @@ use crate::{
     model::{DELIVERY_DEADLINE, Outcome, Target},
     tls,
 };
+
+/// How long a connection may take to open, with the look-up of its name and its TLS.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a connection is kept without a request. Many servers (Node.js, Apache, uvicorn) close theirs after
 /// 5 s: ours must be gone before that, or a request meets the close.
@@ -87,6 +91,9 @@ pub enum ClientError {
     /// No endpoint could prove who it is.
     #[error("SSL_CERT_FILE and SSL_CERT_DIR name no certificate of anybody who is to be trusted")]
     NobodyTrusted,
+    /// It cannot start.
+    #[error("the HTTP client cannot start")]
+    Http(#[from] reqwest::Error),
 }
 
 /// What an attempt came to.
@@ -101,10 +108,11 @@ pub struct Reply {
 /// Makes attempts. Connections are kept and shared between them; cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct DeliveryClient {
-    pooled: Client<Connector, Full<Bytes>>,
+    pooled: Client,
     /// For resends: each request has a connection of its own. Whether a connection is kept can be set for a
     /// client only, and not for a request.
-    fresh: Client<Connector, Full<Bytes>>,
+    fresh: Client,
+    distrusted: Distrusted,
     guard: AddressGuard,
 }
 
@@ -122,10 +130,33 @@ impl DeliveryClient {
         if !tls::CLIENTS.trusts {
             return Err(ClientError::NobodyTrusted);
         }
-        let connector = Connector::new(GuardedResolver::new(guard.clone(), resolver));
+        let headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE)),
+        ]);
+        let resolver = Arc::new(GuardedResolver::new(guard.clone(), resolver));
+        let client = |idle_per_host| {
+            Client::builder()
+                .tls_backend_preconfigured(tls::client_config())
+                .default_headers(headers.clone())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .pool_max_idle_per_host(idle_per_host)
+                .redirect(Policy::none())
+                .no_proxy()
+                .dns_resolver(Arc::clone(&resolver))
+                .connector_layer(MapResponseLayer::new(connection::noted))
+                .http1_title_case_headers()
+                .http1_max_headers(MOST_FIELDS)
+                .http1_allow_obsolete_multiline_headers_in_responses(true)
+                .http1_allow_spaces_after_header_name_in_responses(true)
+                .http1_ignore_invalid_headers_in_responses(true)
+                .build()
+        };
         Ok(Self {
-            pooled: client(connector.clone(), usize::MAX),
-            fresh: client(connector, 0),
+            pooled: client(usize::MAX)?,
+            fresh: client(0)?,
+            distrusted: Distrusted::default(),
             guard,
         })
     }
@@ -136,16 +167,18 @@ impl DeliveryClient {
         if let Err(error) = self.guard.check(target.url()) {
             return no_answer(Outcome::Refused, &error);
         }
-        let request = match request(target, headers, payload) {
-            Ok(request) => request,
-            // No target is such; if one were, it could never be called.
-            Err(error) => return no_answer(Outcome::Refused, &error),
-        };
+        let request = self
+            .pooled
+            .post(target.url().clone())
+            .headers(headers)
+            .body(payload.get().to_owned())
+            .build();
         let deadline = Instant::now() + DELIVERY_DEADLINE;
-        let exchange = bound_for(target.url(), self.exchange(request));
+        let exchange = async { self.exchange(request?).await };
+        let exchange = bound_for(target.url(), exchange);
         let response = match timeout_at(deadline, exchange).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return no_answer(failure::outcome(&error), &error),
+            Ok(Err(error)) => return no_answer(failure::outcome(&error), &error.without_url()),
             Err(elapsed) => return no_answer(Outcome::TimedOut, &elapsed),
         };
         let status = response.status();
@@ -155,77 +188,89 @@ impl DeliveryClient {
         };
         // The status is the answer. What becomes of the body only decides on the connection.
         let patience = deadline.min(Instant::now() + BODY_PATIENCE);
-        let _ = timeout_at(patience, read_to_keep(response.into_body())).await;
+        let _ = timeout_at(patience, read_to_keep(response)).await;
         reply
     }
 
-    /// Sends a request, once more if a kept connection was closed under it, and reads the answer's head.
-    async fn exchange(
-        &self,
-        mut request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, legacy::Error> {
-        let again = request.clone();
-        let connection = capture_connection(&mut request);
-        let (sent, opened) = watched(self.pooled.request(request)).await;
+    /// Sends a request, and reads the answer's head.
+    async fn exchange(&self, request: Request) -> Result<Response, reqwest::Error> {
+        let url = request.url().clone();
+        let response = if self.distrusted.has(&url) {
+            self.fresh.execute(request).await?
+        } else {
+            self.send(request).await?
+        };
+        if has_two_lengths(response.headers()) {
+            self.distrusted.add(&url);
+        }
+        Ok(response)
+    }
+
+    /// Sends a request, once more if a kept connection was closed under it.
+    async fn send(&self, request: Request) -> Result<Response, reqwest::Error> {
+        let again = request.try_clone();
+        let (sent, kept) = connection::watched(self.pooled.execute(request)).await;
         let closed = match &sent {
             Ok(response) => response.status() == StatusCode::REQUEST_TIMEOUT,
             Err(error) => failure::is_broken_off(error),
         };
-        if closed && !opened {
-            tracing::debug!("a kept connection was closed: the request is sent once more");
-            return self.fresh.request(again).await;
+        match again {
+            Some(again) if closed && kept => {
+                tracing::debug!("a kept connection was closed: the request is sent once more");
+                self.fresh.execute(again).await
+            }
+            _ => sent,
         }
-        let response = sent?;
-        if has_two_lengths(response.headers())
-            && let Some(connection) = &*connection.connection_metadata()
-        {
-            connection.poison();
-        }
-        Ok(response)
     }
 }
 
-/// A client that keeps at most so many idle connections to an endpoint.
-fn client(connector: Connector, idle: usize) -> Client<Connector, Full<Bytes>> {
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(idle)
-        .http1_title_case_headers(true)
-        .http1_max_headers(MOST_FIELDS)
-        .http1_allow_obsolete_multiline_headers_in_responses(true)
-        .http1_allow_spaces_after_header_name_in_responses(true)
-        .http1_ignore_invalid_headers_in_responses(true)
-        .build(connector)
-}
-
-fn request(
-    target: &Target,
-    mut headers: HeaderMap,
-    payload: &RawValue,
-) -> Result<Request<Full<Bytes>>, http::Error> {
-    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
-    let body = Full::new(Bytes::copy_from_slice(payload.get().as_bytes()));
-    let mut request = Request::new(body);
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = Uri::try_from(target.request_url())?;
-    *request.headers_mut() = headers;
-    Ok(request)
-}
-
 /// Whether an answer says in two ways where it ends. Its status counts like any other's; but what
-/// comes after it may be seen as a part of it by somebody on the way, and so its connection is not kept.
+/// comes after it may be seen as a part of it by somebody on the way, and so no other request may follow on
+/// its connection.
 fn has_two_lengths(headers: &HeaderMap) -> bool {
     headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING)
 }
 
+/// The endpoints of which no kept connection is used. The HTTP client keeps a connection as soon as it has
+/// the whole answer, and takes no word against it; so whoever is not to use it uses none of the endpoint's
+/// until it has been idle for too long.
+#[derive(Clone, Debug, Default)]
+struct Distrusted(Arc<Mutex<HashMap<String, Instant>>>);
+
+impl Distrusted {
+    fn add(&self, url: &Url) {
+        let now = Instant::now();
+        let mut since = self.since();
+        since.retain(|_, since| Self::lasts(*since, now));
+        since.insert(endpoint(url).to_owned(), now);
+    }
+
+    fn has(&self, url: &Url) -> bool {
+        let since = self.since().get(endpoint(url)).copied();
+        since.is_some_and(|since| Self::lasts(since, Instant::now()))
+    }
+
+    /// Twice as long as the connection is kept, since that begins when its answer has been read.
+    fn lasts(since: Instant, now: Instant) -> bool {
+        now - since < IDLE_TIMEOUT * 2
+    }
+
+    fn since(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        // Whoever panicked has left it as it was.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What those URLs have in common whose requests share connections.
+fn endpoint(url: &Url) -> &str {
+    &url[..Position::BeforePath]
+}
+
 /// Reads an answer's body to its end, so that the connection can be used again, unless it is long.
-async fn read_to_keep(mut body: Incoming) -> Result<(), hyper::Error> {
+async fn read_to_keep(mut response: Response) -> Result<(), reqwest::Error> {
     let mut read = 0;
-    while let Some(frame) = body.frame().await {
-        read += frame?.data_ref().map_or(0, Bytes::len).max(LEAST_PIECE);
+    while let Some(piece) = response.chunk().await? {
+        read += piece.len().max(LEAST_PIECE);
         if read > ANSWER_LIMIT {
             break;
         }

@@ -6,9 +6,8 @@ use std::{
     io,
 };
 
-use hyper_util::client::legacy;
+use hyper_util::client::legacy::{self, connect::Connected};
 use rustls::CertificateError;
-use tokio::time::error::Elapsed;
 
 use super::resolve::LookupError;
 use crate::model::{Outcome, TlsFailure};
@@ -18,9 +17,11 @@ use crate::model::{Outcome, TlsFailure};
 const LOGGED_CHARS: usize = 300;
 
 /// The outcome of an exchange that brought no answer.
-pub(super) fn outcome(error: &legacy::Error) -> Outcome {
+pub(super) fn outcome(error: &reqwest::Error) -> Outcome {
     causes(error).find_map(of_cause).unwrap_or_else(|| {
-        if error.is_connect() {
+        if error.is_timeout() {
+            Outcome::TimedOut
+        } else if error.is_connect() {
             Outcome::ConnectionRefused
         } else {
             Outcome::ConnectionClosed
@@ -38,14 +39,9 @@ fn of_cause(cause: &(dyn Error + 'static)) -> Option<Outcome> {
         Some(Outcome::Tls(tls_failure(error)))
     } else if let Some(error) = cause.downcast_ref::<hyper::Error>() {
         error.is_parse().then_some(Outcome::Protocol)
-    } else if let Some(error) = cause.downcast_ref::<io::Error>() {
-        match error.kind() {
-            io::ErrorKind::TimedOut => Some(Outcome::TimedOut),
-            kind if is_end(kind) => Some(Outcome::ConnectionClosed),
-            _ => None,
-        }
     } else {
-        cause.is::<Elapsed>().then_some(Outcome::TimedOut)
+        let error = cause.downcast_ref::<io::Error>()?;
+        is_end(error.kind()).then_some(Outcome::ConnectionClosed)
     }
 }
 
@@ -66,7 +62,7 @@ fn tls_failure(error: &rustls::Error) -> TlsFailure {
 
 /// Whether a connection ended before it brought an answer. What came may have been the beginning of
 /// one, but no more than that.
-pub(super) fn is_broken_off(error: &legacy::Error) -> bool {
+pub(super) fn is_broken_off(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| {
         if let Some(error) = cause.downcast_ref::<hyper::Error>() {
             error.is_incomplete_message()
@@ -88,8 +84,13 @@ fn is_end(kind: io::ErrorKind) -> bool {
     )
 }
 
+/// The connection on which an exchange failed, if it had one.
+pub(super) fn connection(error: &reqwest::Error) -> Option<&Connected> {
+    causes(error).find_map(|cause| cause.downcast_ref::<legacy::Error>()?.connect_info())
+}
+
 /// Logs the cause for the operator; the owner of the hook gets the outcome's own words. The innermost
-/// cause says most; none of them has the URL in it, which may hold a secret of its owner.
+/// cause says most. It has no URL in it, which may hold a secret of its owner.
 pub(super) fn log(outcome: Outcome, error: &(dyn Error + 'static)) {
     let cause = causes(error).last().unwrap_or(error);
     tracing::info!(?outcome, cause = %Shortened(cause), "no answer");

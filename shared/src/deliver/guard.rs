@@ -11,16 +11,13 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
-    vec,
 };
 
-use futures_util::{FutureExt, TryFutureExt, future::BoxFuture};
-use hyper_util::client::legacy::connect::dns::Name;
+use futures_util::{FutureExt, future::BoxFuture};
 use ipnet::{Ipv4Net, Ipv6Net};
+use reqwest::dns::{Addrs, Name, Resolving};
 use tokio::time::timeout;
-use tower::Service;
 use url::{Host, Url};
 
 use super::resolve::{Found, LookupError, Resolve};
@@ -191,21 +188,13 @@ impl Resolve for GuardedResolver {
 
 /// As the HTTP client asks for addresses. Port 0 stands for the URL's: one of our own would be
 /// preferred to it, unjudged.
-impl Service<Name> for GuardedResolver {
-    type Response = vec::IntoIter<SocketAddr>;
-    type Error = LookupError;
-    type Future = BoxFuture<'static, Result<Self::Response, LookupError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LookupError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let vetted = self.resolve(name.as_str()).map_ok(|found| {
-            let vetted = found.into_iter().map(|ip| SocketAddr::new(ip, 0));
-            vetted.collect::<Vec<_>>().into_iter()
-        });
-        vetted.boxed()
+impl reqwest::dns::Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let looking = Resolve::resolve(self, name.as_str());
+        Box::pin(async move {
+            let vetted = looking.await?.into_iter().map(|ip| SocketAddr::new(ip, 0));
+            Ok(Box::new(vetted) as Addrs)
+        })
     }
 }
 

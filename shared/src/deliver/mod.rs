@@ -2,7 +2,7 @@
 //! and when it is tried again.
 
 pub mod client;
-mod connect;
+mod connection;
 mod failure;
 pub mod guard;
 pub mod resolve;

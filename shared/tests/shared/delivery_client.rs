@@ -19,7 +19,7 @@ use shared::{
     model::{DELIVERY_DEADLINE, Outcome, Target},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::{Duration, Instant},
 };
@@ -64,7 +64,7 @@ async fn listener() -> (TcpListener, SocketAddr) {
 }
 
 /// Reads one request to its end: the payload is an object without one inside.
-async fn read_request(stream: &mut TcpStream) -> String {
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut request = Vec::new();
     while !request.ends_with(b"}") {
         assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
@@ -111,7 +111,7 @@ async fn the_largest_payload_arrives_byte_for_byte() {
 async fn names_of_headers_are_written_as_the_document_writes_them() {
     let (listener, addr) = listener().await;
     let client = client(&[addr]);
-    let target = target(&format!("http://{addr}/it's?it's=%27"));
+    let target = at(addr);
     let headers = HeaderMap::from_iter([(
         HeaderName::from_static("webhook-event-timestamp"),
         HeaderValue::from_static("1737387000"),
@@ -127,8 +127,7 @@ async fn names_of_headers_are_written_as_the_document_writes_them() {
     let (outcome, request) = meet(attempt, endpoint).await;
     assert_eq!(outcome, Outcome::Answered(204));
     let mut lines: Vec<&str> = request.lines().collect();
-    // The target's own apostrophes are as they were typed.
-    assert_eq!(lines.remove(0), "POST /it's?it's=%27 HTTP/1.1");
+    assert_eq!(lines.remove(0), "POST /hook HTTP/1.1");
     lines.sort_unstable();
     let host = format!("Host: {addr}");
     assert_eq!(
@@ -144,6 +143,28 @@ async fn names_of_headers_are_written_as_the_document_writes_them() {
             "{}",
         ]
     );
+}
+
+/// The letters are those that one of the two encodes, and the other does not.
+#[tokio::test]
+async fn a_target_is_called_as_it_is_shown() {
+    let (listener, addr) = listener().await;
+    let client = client(&[addr]);
+    let target = target(&format!("http://{addr}/it's/é?it's={{é|\"^`}}=%27#it's"));
+    let payload = payload("{}");
+    let endpoint = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let request = read_request(&mut stream).await;
+        stream.write_all(NO_CONTENT).await.unwrap();
+        request
+    };
+    let (outcome, request) = meet(post(&client, &target, &payload), endpoint).await;
+    assert_eq!(outcome, Outcome::Answered(204));
+    let called = request.lines().next().unwrap();
+    let called = called.strip_prefix("POST ").unwrap();
+    let called = called.strip_suffix(" HTTP/1.1").unwrap();
+    assert_eq!(target.as_str(), format!("http://{addr}{called}#it's"));
+    assert!(called.contains("/it's/%C3%A9?it%27s="), "{called}");
 }
 
 #[tokio::test]

@@ -1,23 +1,37 @@
 //! Connections that are kept, and how they end.
 
-use std::net::SocketAddr;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
-use futures_util::future::join_all;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
 use rstest::rstest;
 use shared::{
-    deliver::client::DeliveryClient,
+    deliver::{
+        client::DeliveryClient,
+        guard::AddressGuard,
+        resolve::{Found, Resolve},
+    },
     model::{DELIVERY_DEADLINE, Outcome},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::JoinSet,
     time::{Duration, Instant},
 };
 
 use super::{
     NO_CONTENT, accept, assert_deadline, assert_untouched, at, client, listener, meet, payload,
-    post, read_request,
+    post, read_request, target,
 };
 
 /// A listener, and a client that has kept a connection to it.
@@ -110,6 +124,53 @@ async fn a_request_on_a_kept_connection_that_ends_is_sent_once_more_as_it_was(
     let (outcome, requests) = meet(post(&client, &target, &payload), endpoint).await;
     assert_eq!(outcome, Outcome::Answered(204));
     assert_eq!(requests.0, requests.1);
+    assert_untouched(listener);
+}
+
+/// A resolver whose second look-up finds nothing, and says when it has begun.
+#[derive(Clone, Default)]
+struct SecondIsSilent {
+    lookups: Arc<AtomicUsize>,
+    second: Arc<Notify>,
+}
+
+impl Resolve for SecondIsSilent {
+    fn resolve(&self, _: &str) -> BoxFuture<'static, Found> {
+        if self.lookups.fetch_add(1, Ordering::Relaxed) == 1 {
+            self.second.notify_one();
+            return std::future::pending().boxed();
+        }
+        async { Ok(vec![IpAddr::from([127, 0, 0, 1])]) }.boxed()
+    }
+}
+
+/// While a request has a connection opened, another one may come back, and is taken.
+#[rstest]
+#[case::a_close(b"")]
+#[case::a_408(REQUEST_TIMEOUT)]
+#[tokio::test]
+async fn a_connection_that_comes_back_while_one_is_opened_counts_as_kept(#[case] last: &[u8]) {
+    let (listener, addr) = listener().await;
+    let resolver = SecondIsSilent::default();
+    let guard = AddressGuard::new(vec![addr]);
+    let client = DeliveryClient::with_resolver(guard, resolver.clone()).unwrap();
+    let target = target(&format!("http://endpoint.example:{}/hook", addr.port()));
+    let payload = payload("{}");
+    let endpoint = async {
+        let mut stream = accept(&listener).await;
+        resolver.second.notified().await;
+        stream.write_all(NO_CONTENT).await.unwrap();
+        read_request(&mut stream).await;
+        stream.write_all(last).await.unwrap();
+        drop(stream);
+        let mut stream = accept(&listener).await;
+        stream.write_all(NO_CONTENT).await.unwrap();
+    };
+    let attempts = join_all((0..2).map(|_| post(&client, &target, &payload)));
+    let endpoint = tokio::time::timeout(DELIVERY_DEADLINE, endpoint);
+    let (outcomes, endpoint) = tokio::join!(attempts, endpoint);
+    assert_eq!(outcomes, [Outcome::Answered(204); 2]);
+    endpoint.unwrap();
     assert_untouched(listener);
 }
 
@@ -249,22 +310,52 @@ async fn a_408_on_a_new_connection_is_the_answer() {
 #[case::a_body("5\r\nhello\r\n0\r\n\r\n")]
 #[case::no_body("0\r\n\r\n")]
 #[tokio::test]
-async fn an_answer_with_two_lengths_counts_and_its_connection_is_closed(#[case] body: &str) {
+async fn an_answer_with_two_lengths_counts_and_no_request_follows_it(#[case] body: &str) {
     let (listener, addr) = listener().await;
     let client = client(&[addr]);
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n";
-    for _ in 0..2 {
+    let answer = format!("{head}{body}");
+    let mut open = Vec::new();
+    for _ in 0..3 {
         let endpoint = async {
             let mut stream = accept(&listener).await;
-            let answer = format!("{head}{body}");
             stream.write_all(answer.as_bytes()).await.unwrap();
-            // The client hangs up, and sends no other request here.
-            assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
+            stream
         };
         let (target, payload) = (at(addr), payload("{}"));
-        let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
+        let (outcome, stream) = meet(post(&client, &target, &payload), endpoint).await;
         assert_eq!(outcome, Outcome::Answered(200));
+        open.push(stream);
     }
+}
+
+#[tokio::test]
+async fn connections_are_kept_again_when_an_answer_with_two_lengths_is_long_past() {
+    let (listener, addr) = listener().await;
+    let (client, target, payload) = (client(&[addr]), at(addr), payload("{}"));
+    let answer =
+        b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    for (answer, status) in [(&answer[..], 200), (NO_CONTENT, 204)] {
+        let endpoint = async { accept(&listener).await.write_all(answer).await.unwrap() };
+        let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
+        assert_eq!(outcome, Outcome::Answered(status));
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(10)).await;
+    tokio::time::resume();
+    let endpoint = async {
+        let mut stream = accept(&listener).await;
+        stream.write_all(NO_CONTENT).await.unwrap();
+        read_request(&mut stream).await;
+        stream.write_all(NO_CONTENT).await.unwrap();
+    };
+    let attempts = async {
+        let first = post(&client, &target, &payload).await;
+        assert_eq!(first, Outcome::Answered(204));
+        post(&client, &target, &payload).await
+    };
+    let (second, ()) = meet(attempts, endpoint).await;
+    assert_eq!(second, Outcome::Answered(204));
 }
 
 #[tokio::test]

@@ -26,7 +26,6 @@ use shared::{
     model::{Outcome, Target},
 };
 use tokio::{io::AsyncWriteExt, time::Instant};
-use tower::ServiceExt;
 use tracing::Instrument;
 
 use super::{
@@ -149,7 +148,8 @@ async fn no_answer_leads_inside(
 async fn the_answers_that_are_called_are_those_that_were_judged_under_the_targets_port() {
     let answers = Answers::new(&[&["8.8.8.8", "2606:4700::1"]]);
     let resolver = GuardedResolver::new(AddressGuard::default(), answers);
-    let vetted = resolver.oneshot("a.example".parse().unwrap()).await;
+    let name = "a.example".parse().unwrap();
+    let vetted = reqwest::dns::Resolve::resolve(&resolver, name).await;
     let vetted: Vec<String> = vetted.unwrap().map(|address| address.to_string()).collect();
     assert_eq!(vetted, ["8.8.8.8:0", "[2606:4700::1]:0"]);
 }

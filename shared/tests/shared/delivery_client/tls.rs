@@ -9,7 +9,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::{FutureExt, future::BoxFuture};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use rstest::rstest;
 use rustls::{
     ServerConfig,
@@ -32,7 +32,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    assert_untouched, client, listener, meet, payload, post,
+    NO_CONTENT, assert_untouched, client, listener, meet, payload, post, read_request,
     receiver::{
         Receiver,
         Step::{self, Flood, Hang, ReadALittle, Reset, Write},
@@ -113,7 +113,7 @@ async fn serve(listener: &TcpListener, acceptor: TlsAcceptor) {
         let served: io::Result<()> = async {
             let mut stream = acceptor.accept(stream).await?;
             stream.read_u8().await?;
-            stream.write_all(super::NO_CONTENT).await
+            stream.write_all(NO_CONTENT).await
         }
         .await;
         // A client that does not like the certificate has hung up.
@@ -122,6 +122,7 @@ async fn serve(listener: &TcpListener, acceptor: TlsAcceptor) {
 }
 
 const ENDPOINT: &str = "ENDPOINT_OF_THE_TLS_TEST";
+const ATTEMPTS: &str = "ATTEMPTS_OF_THE_TLS_TEST";
 
 /// Who is trusted belongs to the process, so the attempt is made in another one that trusts one authority.
 #[rstest]
@@ -136,44 +137,91 @@ async fn a_certificate_that_does_not_hold_is_told_apart(
     #[case] trusted: bool,
     #[case] outcome: &str,
 ) {
-    let authority_key = KeyPair::generate().unwrap();
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root = authority.self_signed(&authority_key).unwrap();
-    let other_key = KeyPair::generate().unwrap();
+    let (authority_key, other_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let (authority, root) = authority(&authority_key);
     let issuer = Issuer::new(authority, if trusted { authority_key } else { other_key });
     let key = KeyPair::generate().unwrap();
     let certificate = params(name, until).signed_by(&key, &issuer).unwrap();
+    let (listener, addr) = listener().await;
+    let outcomes = tokio::select! {
+        outcomes = attempts(1, addr, root) => outcomes,
+        () = serve(&listener, acceptor(certificate.into(), &key)) => unreachable!("it serves on"),
+    };
+    assert_eq!(outcomes, [outcome]);
+}
 
+/// As on connections without TLS: only what goes out on a kept one is sent again.
+#[tokio::test]
+async fn a_kept_connection_is_told_from_a_new_one_under_tls() {
+    let authority_key = KeyPair::generate().unwrap();
+    let (authority, root) = authority(&authority_key);
+    let issuer = Issuer::new(authority, authority_key);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params("127.0.0.1", 2096).signed_by(&key, &issuer).unwrap();
+    let acceptor = acceptor(certificate.into(), &key);
+    let (listener, addr) = listener().await;
+    let accept = async || {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = acceptor.accept(stream).await.unwrap();
+        read_request(&mut stream).await;
+        stream
+    };
+    let endpoint = async {
+        let mut kept = accept().await;
+        kept.write_all(NO_CONTENT).await.unwrap();
+        read_request(&mut kept).await;
+        drop(kept);
+        accept().await.write_all(NO_CONTENT).await.unwrap();
+        drop(accept().await);
+    };
+    let (outcomes, ()) = tokio::join!(attempts(3, addr, root), endpoint);
+    let wanted = ["Answered(204)", "Answered(204)", "ConnectionClosed"];
+    assert_eq!(outcomes, wanted);
+    assert_untouched(listener);
+}
+
+/// An authority with this key, and its own certificate.
+fn authority(key: &KeyPair) -> (CertificateParams, Certificate) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = params.self_signed(key).unwrap();
+    (params, root)
+}
+
+/// What so many attempts come to, one after the other, where this authority alone is trusted.
+async fn attempts(count: usize, addr: SocketAddr, root: Certificate) -> Vec<String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     let text = STANDARD.encode(root.der());
     let pem = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
     std::fs::write(file.path(), pem).unwrap();
-    let (listener, addr) = listener().await;
-    let mut attempt = Command::new(std::env::current_exe().unwrap());
-    attempt
+    let mut attempts = Command::new(std::env::current_exe().unwrap());
+    attempts
         .args(["--exact", "--ignored", "--nocapture"])
-        .arg("delivery_client::tls::an_attempt_where_one_authority_is_trusted")
+        .arg("delivery_client::tls::attempts_where_one_authority_is_trusted")
         .env(ENDPOINT, addr.to_string())
+        .env(ATTEMPTS, count.to_string())
         .env("SSL_CERT_FILE", file.path())
         .env_remove("SSL_CERT_DIR");
-    let attempt = tokio::task::spawn_blocking(move || attempt.output().unwrap());
-    let ended = tokio::select! {
-        ended = attempt => ended.unwrap(),
-        () = serve(&listener, acceptor(certificate.into(), &key)) => unreachable!("it serves on"),
-    };
-    let said = String::from_utf8_lossy(&ended.stdout);
-    assert!(said.contains(&format!("outcome: {outcome}")), "{said}");
+    let ended = tokio::task::spawn_blocking(move || attempts.output().unwrap()).await;
+    let said = String::from_utf8(ended.unwrap().stdout).unwrap();
+    let outcomes = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("outcome: "));
+    outcomes.map(str::to_owned).collect()
 }
 
 #[tokio::test]
-#[ignore = "a_certificate_that_does_not_hold_is_told_apart runs it"]
+#[ignore = "other tests run it"]
 #[expect(clippy::print_stdout, reason = "the test that runs it reads that")]
-async fn an_attempt_where_one_authority_is_trusted() {
-    let addr = std::env::var_os(ENDPOINT).unwrap();
-    let addr: SocketAddr = addr.to_str().unwrap().parse().unwrap();
-    let outcome = post(&client(&[addr]), &at(addr), &payload("{}")).await;
-    println!("outcome: {outcome:?}");
+async fn attempts_where_one_authority_is_trusted() {
+    let variable = |name| std::env::var(name).unwrap();
+    let addr: SocketAddr = variable(ENDPOINT).parse().unwrap();
+    let (client, target, payload) = (client(&[addr]), at(addr), payload("{}"));
+    println!();
+    for _ in 0..variable(ATTEMPTS).parse().unwrap() {
+        let outcome = post(&client, &target, &payload).await;
+        println!("outcome: {outcome:?}");
+    }
 }
 
 #[tokio::test]
