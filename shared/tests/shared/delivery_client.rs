@@ -47,14 +47,14 @@ async fn post(client: &DeliveryClient, target: &Target, payload: &RawValue) -> O
     client.post(target, HeaderMap::new(), payload).await.outcome
 }
 
-/// An attempt, and the endpoint that it meets, which must not be left waiting for what never comes.
-async fn meet<T>(
-    attempt: impl Future<Output = Outcome>,
+/// Attempts, and the endpoint that they meet, which must not be left waiting for what never comes.
+async fn meet<O, T>(
+    attempts: impl Future<Output = O>,
     endpoint: impl Future<Output = T>,
-) -> (Outcome, T) {
+) -> (O, T) {
     let endpoint = tokio::time::timeout(DELIVERY_DEADLINE * 2, endpoint);
-    let (outcome, endpoint) = tokio::join!(attempt, endpoint);
-    (outcome, endpoint.unwrap())
+    let (outcomes, endpoint) = tokio::join!(attempts, endpoint);
+    (outcomes, endpoint.unwrap())
 }
 
 async fn listener() -> (TcpListener, SocketAddr) {

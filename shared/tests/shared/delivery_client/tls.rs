@@ -174,7 +174,7 @@ async fn a_kept_connection_is_told_from_a_new_one_under_tls() {
         accept().await.write_all(NO_CONTENT).await.unwrap();
         drop(accept().await);
     };
-    let (outcomes, ()) = tokio::join!(attempts(3, addr, root), endpoint);
+    let (outcomes, ()) = meet(attempts(3, addr, root), endpoint).await;
     let wanted = ["Answered(204)", "Answered(204)", "ConnectionClosed"];
     assert_eq!(outcomes, wanted);
     assert_untouched(listener);
@@ -214,7 +214,7 @@ async fn attempts(count: usize, addr: SocketAddr, root: Certificate) -> Vec<Stri
 #[ignore = "other tests run it"]
 #[expect(clippy::print_stdout, reason = "the test that runs it reads that")]
 async fn attempts_where_one_authority_is_trusted() {
-    let variable = |name| std::env::var(name).unwrap();
+    let variable = |name| std::env::var_os(name).unwrap().into_string().unwrap();
     let addr: SocketAddr = variable(ENDPOINT).parse().unwrap();
     let (client, target, payload) = (client(&[addr]), at(addr), payload("{}"));
     println!();
