@@ -10,7 +10,7 @@ use shared::{
     catalog::{self, Change},
     deliver::{
         schedule::{RetrySchedule, delay_until},
-        sign,
+        sign::{self, Told},
     },
     mask,
     model::{DeliveryJob, HookId, HookRef, QueueMessage, Scope, Secret, Secrets},
@@ -59,6 +59,7 @@ pub fn parts() -> Result<Vec<Part>> {
         attempt: 1,
         not_before: now,
         accepted_at: now,
+        event_accepted_at: None,
         payload: Arc::clone(&payload),
     });
     let encoded = delivery.encode()?;
@@ -87,14 +88,18 @@ pub fn parts() -> Result<Vec<Part>> {
             Ok(QueueMessage::decode(black_box(&encoded))?)
         }),
         Part::new("sign a delivery", move || {
-            let id = Uuid::from_u128(1);
-            Ok(sign::headers(
-                id,
-                EVENT,
-                black_box(&signed),
-                Some(&secrets),
-                now,
-            )?)
+            let told = Told {
+                delivery_id: Uuid::from_u128(1),
+                event: EVENT,
+                accepted_at: now,
+                attempt: 1,
+                hook: HookId::new(7).context("no id for a hook")?,
+                service_id: Some("staging"),
+                academy: Some("downtown-campus"),
+                is_ping: false,
+                payload: black_box(&signed),
+            };
+            Ok(sign::headers(told, Some(&secrets), now)?)
         }),
         Part::new("mask a sample", move || {
             Ok(mask::sample(black_box(&masked))?)

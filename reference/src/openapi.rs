@@ -36,25 +36,55 @@ const TAGS: [(&str, &str); 6] = [
 ];
 
 /// What each delivery has beside its payload.
-const HEADERS: [(&str, &str); 5] = [
+const HEADERS: [(&str, Required, &str); 11] = [
     (
         "webhook-id",
+        Required::True,
         "The delivery: the same on every attempt. Keep those that you have seen.",
     ),
     (
         "webhook-timestamp",
+        Required::True,
         "When this attempt was made, in Unix seconds.",
     ),
     (
         "webhook-signature",
+        Required::True,
         "Of id, timestamp and body, with the hook's secret: `v1,` and base64; several, separated by \
          spaces, after a rotation. Verify it with a library of Standard Webhooks.",
     ),
     (
         "webhook-event",
-        "The event's name; it is outside the signature.",
+        Required::True,
+        "The event's name; it is outside the signature, as is all that follows.",
     ),
-    ("User-Agent", "`BreatheCode-Webhooks/1.0`"),
+    (
+        "webhook-event-timestamp",
+        Required::True,
+        "When the event was accepted, in Unix seconds: which of two is newer.",
+    ),
+    (
+        "webhook-attempt",
+        Required::True,
+        "Which attempt of the delivery this is, from 1.",
+    ),
+    ("webhook-hook", Required::True, "The hook's id."),
+    (
+        "webhook-service-id",
+        Required::False,
+        "The hook's service id, percent-encoded, if it has one.",
+    ),
+    (
+        "webhook-academy",
+        Required::False,
+        "The slug of the event's academy, if it has one; what is not ASCII in it is percent-encoded.",
+    ),
+    (
+        "webhook-test",
+        Required::False,
+        "`ping` for a ping, which is no delivery.",
+    ),
+    ("User-Agent", Required::True, "`BreatheCode-Webhooks/1.0`"),
 ];
 
 pub(crate) fn document() -> Value {
@@ -124,11 +154,11 @@ fn webhook(event: &CatalogEvent) -> PathItem {
     PathItem::new(HttpMethod::Post, operation)
 }
 
-fn header((name, description): (&str, &str)) -> Parameter {
+fn header((name, required, description): (&str, Required, &str)) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
-        .required(Required::True)
+        .required(required)
         .description(Some(description))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .build()

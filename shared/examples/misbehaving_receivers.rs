@@ -13,7 +13,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use reqwest::header::HeaderMap;
+use http::HeaderMap;
 use serde_json::value::RawValue;
 use shared::{
     deliver::{client::DeliveryClient, guard::AddressGuard},

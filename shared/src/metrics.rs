@@ -71,9 +71,9 @@ metrics! {
     AttemptsRejected,
     /// Attempts that were not answered in time.
     AttemptsTimedOut,
-    /// Attempts with a connection and no HTTP answer on it.
+    /// Attempts with a connection and no HTTP answer on it: it was closed, or brought something else.
     AttemptsBroken,
-    /// Attempts without a connection.
+    /// Attempts without a connection: no such name, a closed port, no TLS.
     AttemptsUnreachable,
     /// Attempts that were not made, since the target is no public address.
     AttemptsForbidden,
@@ -111,9 +111,11 @@ impl From<Outcome> for Count {
             Outcome::Answered(200..=299) => Self::AttemptsDelivered,
             Outcome::Answered(_) => Self::AttemptsRejected,
             Outcome::TimedOut => Self::AttemptsTimedOut,
-            Outcome::Broken => Self::AttemptsBroken,
-            Outcome::Unreachable => Self::AttemptsUnreachable,
-            Outcome::Refused => Self::AttemptsForbidden,
+            Outcome::ConnectionClosed | Outcome::Protocol => Self::AttemptsBroken,
+            Outcome::Unresolved | Outcome::ConnectionRefused | Outcome::Tls(_) => {
+                Self::AttemptsUnreachable
+            }
+            Outcome::Refused | Outcome::NameRefused => Self::AttemptsForbidden,
         }
     }
 }
@@ -261,6 +263,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::model::TlsFailure;
 
     fn line(metrics: &Metrics) -> Option<Value> {
         let now = "2025-01-20T15:30:00Z".parse().unwrap();
@@ -336,9 +339,16 @@ mod tests {
             (Outcome::Answered(302), Count::AttemptsRejected),
             (Outcome::Answered(500), Count::AttemptsRejected),
             (Outcome::TimedOut, Count::AttemptsTimedOut),
-            (Outcome::Broken, Count::AttemptsBroken),
-            (Outcome::Unreachable, Count::AttemptsUnreachable),
+            (Outcome::ConnectionClosed, Count::AttemptsBroken),
+            (Outcome::Protocol, Count::AttemptsBroken),
+            (Outcome::Unresolved, Count::AttemptsUnreachable),
+            (Outcome::ConnectionRefused, Count::AttemptsUnreachable),
+            (
+                Outcome::Tls(TlsFailure::Expired),
+                Count::AttemptsUnreachable,
+            ),
             (Outcome::Refused, Count::AttemptsForbidden),
+            (Outcome::NameRefused, Count::AttemptsForbidden),
         ];
         for (outcome, class) in classes {
             assert_eq!(Count::from(outcome), class);

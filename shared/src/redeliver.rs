@@ -157,6 +157,7 @@ fn anew(job: &DeliveryJob, now: Timestamp) -> QueueMessage {
         attempt: 1,
         not_before: now,
         accepted_at: now,
+        event_accepted_at: Some(job.event_accepted_at()),
         ..job.clone()
     })
 }

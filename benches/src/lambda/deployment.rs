@@ -140,6 +140,7 @@ impl Deployment {
             attempt: 1,
             not_before: now,
             accepted_at: now,
+            event_accepted_at: None,
             payload: RawValue::from_string(payload(event)?)?.into(),
         })
     }

@@ -321,9 +321,14 @@ fn tables_and_queues_listen_on_another_address_where_that_is_asked_for() {
 #[test]
 fn an_address_that_nobody_can_call_is_refused_with_the_reason() {
     for (address, reason) in [
-        ("0.0.0.0", "nobody can call it"),
-        ("::", "nobody can call it"),
-        ("docker0", "it is no IP address"),
+        ("0.0.0.0", "not an address that others can connect to"),
+        ("::", "not an address that others can connect to"),
+        ("docker0", "not an IP address"),
+        ("224.0.0.1", "not an address that others can connect to"),
+        (
+            "::ffff:0.0.0.0",
+            "not an address that others can connect to",
+        ),
         // Of a block that is kept for documentation.
         ("192.0.2.1", "cannot listen on 192.0.2.1"),
     ] {

@@ -5,7 +5,7 @@ use shared::{
     clock,
     deliver::{
         client::{DeliveryClient, Reply},
-        sign,
+        sign::{self, Told},
     },
     model::{ATTEMPT_GUARD, DeliveryJob},
     store::SignedHook,
@@ -32,13 +32,19 @@ pub(crate) async fn attempt(
 ) -> Option<Attempted> {
     let (delivery_id, event_id) = (job.delivery_id, job.event_id.clone());
     let hook_id = job.hook.id.get();
-    let headers = sign::headers(
+    let subscription = &hook.hook.subscription;
+    let told = Told {
         delivery_id,
-        &job.event,
-        &job.payload,
-        hook.secrets.as_ref(),
-        clock::now(),
-    );
+        event: &job.event,
+        accepted_at: job.event_accepted_at(),
+        attempt: job.attempt,
+        hook: hook.hook.id,
+        service_id: subscription.service_id.as_deref(),
+        academy: job.academy.as_deref(),
+        is_ping: false,
+        payload: &job.payload,
+    };
+    let headers = sign::headers(told, hook.secrets.as_ref(), clock::now());
     let headers = match headers {
         Ok(headers) => headers,
         Err(error) => {
@@ -46,7 +52,7 @@ pub(crate) async fn attempt(
             return None;
         }
     };
-    let target = hook.hook.subscription.target.clone();
+    let target = subscription.target.clone();
     let work = async move {
         let started = Instant::now();
         // What the client logs of the cause of a failure is about this delivery.

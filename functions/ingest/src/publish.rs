@@ -112,6 +112,7 @@ impl Pending {
             attempt: 1,
             not_before: now,
             accepted_at: now,
+            event_accepted_at: None,
             // All deliveries of an event share its payload.
             payload: incoming.payload.clone(),
         }

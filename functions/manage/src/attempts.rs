@@ -37,10 +37,11 @@ pub(crate) struct AttemptView {
     attempt: u32,
     /// As the hook shows it.
     code: u16,
-    /// The failure's class; none for a success.
+    /// The failure's class (`http_status`, `timeout`, `dns`, `tls`, `connection_refused`,
+    /// `connection_closed`, `protocol` or `refused_address`); null for a success.
     #[schema(required)]
     failure: Option<&'static str>,
-    /// How long it took, in milliseconds.
+    /// How long it took, in milliseconds; of an address that is refused in whole seconds.
     ms: u32,
     /// When the next one is to be made; null: there is none.
     #[schema(required, format = DateTime)]

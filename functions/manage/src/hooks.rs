@@ -10,7 +10,7 @@ use shared::{
         ApiError, Body, Caller, Field, FieldErrors, HookPath, Listing, Page, PageLinks, Params,
         TextField, json_body, object,
     },
-    model::{Hook, HookStats, HookView, MAX_TARGET_CHARS, Subscription, Target},
+    model::{Hook, HookStats, HookView, InvalidTarget, MAX_TARGET_CHARS, Subscription, Target},
     store::StoreError,
 };
 use utoipa::ToSchema;
@@ -413,7 +413,11 @@ impl Manage {
         let target = match Target::parse(text) {
             Ok(target) => target,
             Err(invalid) => {
-                errors.add(TARGET.name, invalid.to_string());
+                // Of a text that is too long as it was typed, that has been said.
+                let said = text.chars().count() > MAX_TARGET_CHARS;
+                if !said || invalid != InvalidTarget::Long {
+                    errors.add(TARGET.name, invalid.to_string());
+                }
                 return None;
             }
         };

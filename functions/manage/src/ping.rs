@@ -3,9 +3,8 @@
 //! A ping is no delivery: it is not counted, leaves the hook's circuit as it is, has no second
 //! attempt, and goes out whether the circuit is open or not.
 //!
-//! Whoever can subscribe can ping, so the answer must not tell which of our neighbours exist: refused,
-//! unresolvable and unreachable are one failure, and their times, which would tell them apart, are
-//! drawn out to whole seconds.
+//! Whoever can subscribe can ping, so the answer must not tell what there is beside us: an address that is
+//! refused is one failure, however it was found, and its time is drawn out to whole seconds.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::{
     clock,
-    deliver::sign,
+    deliver::sign::{self, Told},
     error_responses,
     http::{ApiError, Caller, HookPath},
     model::Outcome,
@@ -35,9 +34,10 @@ const DEADLINE: Duration = Duration::from_secs(15);
 pub(crate) struct Pinged {
     /// The endpoint's answer; 504 stands for no answer in time, 502 for no answer at all.
     code: u16,
-    /// How long it took, in milliseconds.
+    /// How long it took, in milliseconds; of an address that is refused in whole seconds.
     ms: u32,
-    /// What kind of failure it is; null for a success.
+    /// The failure's class (`http_status`, `timeout`, `dns`, `tls`, `connection_refused`,
+    /// `connection_closed`, `protocol` or `refused_address`); null for a success.
     #[schema(required)]
     failure: Option<&'static str>,
 }
@@ -69,17 +69,23 @@ pub(crate) async fn ping(
     let hooks = &manage.stores.hooks;
     let SignedHook { hook, secrets } = owner::find_signed(hooks, &path, &principal).await?;
     let payload = samples::payload(&manage.stores.samples, &hook).await?;
-    let subscription = hook.subscription;
+    let subscription = &hook.subscription;
     let payload = RawValue::from_string(payload).map_err(StoreError::from)?;
-    let headers = sign::headers(
-        Uuid::now_v7(),
-        &subscription.event,
-        &payload,
-        secrets.as_ref(),
-        clock::now(),
-    )
-    // No event of the catalogue is such that no header takes it.
-    .map_err(|_| ApiError::NoSample)?;
+    let now = clock::now();
+    let told = Told {
+        delivery_id: Uuid::now_v7(),
+        event: &subscription.event,
+        accepted_at: now,
+        attempt: 1,
+        hook: hook.id,
+        service_id: subscription.service_id.as_deref(),
+        academy: hook.scope.academy(),
+        is_ping: true,
+        payload: &payload,
+    };
+    let headers = sign::headers(told, secrets.as_ref(), now)
+        // No event of the catalogue is such that no header takes it.
+        .map_err(|_| ApiError::NoSample)?;
 
     let started = Instant::now();
     let post = manage.client.post(&subscription.target, headers, &payload);

@@ -9,51 +9,50 @@
 //! Connections are kept between attempts, and an endpoint may close one at any time. If it does so
 //! while a request is on its way, the request is sent once more within the same attempt: an idle
 //! connection's end says nothing about the endpoint, and must not cost a delivery its next attempt
-//! minutes later. A request that breaks off on a new connection is a failed attempt.
+//! minutes later. So it is when a kept connection brings a 408, by which a server says that it has waited
+//! long enough for a request, and means the one that it had not got yet. A request that breaks off on a new
+//! connection is a failed attempt.
 //!
 //! Lambda freezes a process between invocations. When it thaws, every connection that it kept may be
 //! dead, and none of them shows it before a request goes out on it. So the resend never takes another
 //! kept connection: it goes out on a fresh one, which is not kept. And idle connections are kept for
 //! seconds only, so that a process that was frozen finds few; that alone is not enough, since its
-//! clock may have been frozen with it. One that was dropped in silence cannot be told from a slow
-//! endpoint, and costs the attempt.
+//! clock may have been frozen with it.
+//!
+//! # What is an answer
+//!
+//! The status line. Endpoints are written by hand, and what else stands in a head is read as leniently as
+//! it can be: a line that is no header is left out, folded lines are joined, and a space before a colon is
+//! nobody's harm. A head has at most [`MOST_FIELDS`] fields and about 400 KiB. What cannot be read at all
+//! is a failure with a class of its own.
 //!
 //! # What an endpoint can cost
 //!
-//! The HTTP library takes heads of at most 100 fields and about 400 KiB, and no more than 16 KiB of
-//! chunk extensions or trailers; of a body we take 64 KiB. Only interim answers (1xx) have
-//! no bound but the deadline: they are dropped as they come, so that a flood of them costs the time
-//! to parse what the line can carry, but no memory. Neither reqwest nor its connectors give a handle
-//! to count them.
+//! The HTTP library takes no more than 16 KiB of chunk extensions or trailers; of a body we take 64 KiB.
+//! Only interim answers (1xx) have no bound but the deadline: they are dropped as they come, so that a flood
+//! of them costs the time to parse what the line can carry, but no memory.
 
 use std::{
-    cell::Cell,
+    collections::HashMap,
     error::Error,
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use http::Extensions;
-use hyper_util::client::legacy::{
-    self,
-    connect::{Connected, Connection, HttpInfo},
-};
 use reqwest::{
-    Client, Request, Response,
-    dns::Resolve,
-    header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT},
+    Client, Request, Response, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING, USER_AGENT},
     redirect::Policy,
 };
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
-use tower::{Service, layer::layer_fn};
+use tower::util::MapResponseLayer;
+use url::{Position, Url};
 
 use super::{
-    guard::{AddressGuard, GuardedResolver, LeadsInside, SystemResolver, bound_for},
+    connection, failure,
+    guard::{AddressGuard, GuardedResolver, bound_for},
+    resolve::{Resolve, SystemResolver},
     retry_after::RetryAfter,
 };
 use crate::{
@@ -61,12 +60,16 @@ use crate::{
     tls,
 };
 
-/// How long a connection may take to open.
+/// How long a connection may take to open, with the look-up of its name and its TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a connection is kept without a request. Many servers (Node.js, Apache, uvicorn) close theirs after
 /// 5 s: ours must be gone before that, or a request meets the close.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How many fields the head of an answer may have. Room for so many is made for each head, and there
+/// is no head that needs them.
+const MOST_FIELDS: usize = 1_024;
 
 /// How much of an answer's body is read, in bytes. A longer one counts as read, and costs the
 /// endpoint its connection.
@@ -102,15 +105,6 @@ pub struct Reply {
     pub retry_after: Option<RetryAfter>,
 }
 
-impl From<Outcome> for Reply {
-    fn from(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            retry_after: None,
-        }
-    }
-}
-
 /// Makes attempts. Connections are kept and shared between them; cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct DeliveryClient {
@@ -118,13 +112,14 @@ pub struct DeliveryClient {
     /// For resends: each request has a connection of its own. Whether a connection is kept can be set for a
     /// client only, and not for a request.
     fresh: Client,
+    distrusted: Distrusted,
     guard: AddressGuard,
 }
 
 impl DeliveryClient {
     /// A client that goes where `guard` lets it.
     pub fn new(guard: AddressGuard) -> Result<Self, ClientError> {
-        Self::with_resolver(guard, SystemResolver)
+        Self::with_resolver(guard, SystemResolver::default())
     }
 
     /// A client that learns addresses from this resolver. Its answers are judged like the system's.
@@ -150,12 +145,18 @@ impl DeliveryClient {
                 .redirect(Policy::none())
                 .no_proxy()
                 .dns_resolver(Arc::clone(&resolver))
-                .connector_layer(layer_fn(Noting))
+                .connector_layer(MapResponseLayer::new(connection::noted))
+                .http1_title_case_headers()
+                .http1_max_headers(MOST_FIELDS)
+                .http1_allow_obsolete_multiline_headers_in_responses(true)
+                .http1_allow_spaces_after_header_name_in_responses(true)
+                .http1_ignore_invalid_headers_in_responses(true)
                 .build()
         };
         Ok(Self {
             pooled: client(usize::MAX)?,
             fresh: client(0)?,
+            distrusted: Distrusted::default(),
             guard,
         })
     }
@@ -164,7 +165,7 @@ impl DeliveryClient {
     /// that ended: within [`DELIVERY_DEADLINE`].
     pub async fn post(&self, target: &Target, headers: HeaderMap, payload: &RawValue) -> Reply {
         if let Err(error) = self.guard.check(target.url()) {
-            return failed(Outcome::Refused, &error).into();
+            return no_answer(Outcome::Refused, &error);
         }
         let request = self
             .pooled
@@ -177,8 +178,8 @@ impl DeliveryClient {
         let exchange = bound_for(target.url(), exchange);
         let response = match timeout_at(deadline, exchange).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return failed(classify(&error), root_cause(&error)).into(),
-            Err(elapsed) => return failed(Outcome::TimedOut, &elapsed).into(),
+            Ok(Err(error)) => return no_answer(failure::outcome(&error), &error.without_url()),
+            Err(elapsed) => return no_answer(Outcome::TimedOut, &elapsed),
         };
         let status = response.status();
         let reply = Reply {
@@ -191,82 +192,85 @@ impl DeliveryClient {
         reply
     }
 
-    /// Sends a request, once more if a kept connection was closed under it, and reads the answer's head.
+    /// Sends a request, and reads the answer's head.
     async fn exchange(&self, request: Request) -> Result<Response, reqwest::Error> {
-        let again = request.try_clone();
-        let first = async {
-            let sent = self.pooled.execute(request).await;
-            (sent, OPENED.with(Cell::get))
+        let url = request.url().clone();
+        let response = if self.distrusted.has(&url) {
+            self.fresh.execute(request).await?
+        } else {
+            self.send(request).await?
         };
-        match (OPENED.scope(Cell::new(None), first).await, again) {
-            ((Err(error), opened), Some(again))
-                if is_broken_off(&error) && was_kept(&error, opened) =>
-            {
+        if has_two_lengths(response.headers()) {
+            self.distrusted.add(&url);
+        }
+        Ok(response)
+    }
+
+    /// Sends a request, once more if a kept connection was closed under it.
+    async fn send(&self, request: Request) -> Result<Response, reqwest::Error> {
+        let again = request.try_clone();
+        let (sent, kept) = connection::watched(self.pooled.execute(request)).await;
+        let closed = match &sent {
+            Ok(response) => response.status() == StatusCode::REQUEST_TIMEOUT,
+            Err(error) => failure::is_broken_off(error),
+        };
+        match again {
+            Some(again) if closed && kept => {
                 tracing::debug!("a kept connection was closed: the request is sent once more");
                 self.fresh.execute(again).await
             }
-            ((sent, _), _) => sent,
+            _ => sent,
         }
     }
 }
 
-tokio::task_local! {
-    /// The connection that was opened for the request that this task sends, by its address here.
-    ///
-    /// The request may have gone out on another one: while a connection is opened, one that is given
-    /// back wins if it comes first. What is opened is kept then, by a task of the client's own.
-    static OPENED: Cell<Option<SocketAddr>>;
+/// Whether an answer says in two ways where it ends. Its status counts like any other's; but what
+/// comes after it may be seen as a part of it by somebody on the way, and so no other request may follow on
+/// its connection.
+fn has_two_lengths(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// A connector that notes in [`OPENED`] what it has opened.
-#[derive(Clone)]
-struct Noting<S>(S);
+/// The endpoints of which no kept connection is used. The HTTP client keeps a connection as soon as it has
+/// the whole answer, and takes no word against it; so whoever is not to use it uses none of the endpoint's
+/// until it has been idle for too long.
+#[derive(Clone, Debug, Default)]
+struct Distrusted(Arc<Mutex<HashMap<String, Instant>>>);
 
-impl<S, D> Service<D> for Noting<S>
-where
-    S: Service<D>,
-    S::Response: Connection,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
+impl Distrusted {
+    fn add(&self, url: &Url) {
+        let now = Instant::now();
+        let mut since = self.since();
+        since.retain(|_, since| Self::lasts(*since, now));
+        since.insert(endpoint(url).to_owned(), now);
     }
 
-    fn call(&mut self, destination: D) -> Self::Future {
-        let opening = self.0.call(destination);
-        Box::pin(async move {
-            let connection = opening.await?;
-            // Outside an exchange's first sending nobody wants to know.
-            let _ = OPENED.try_with(|opened| opened.set(local_address(&connection.connected())));
-            Ok(connection)
-        })
+    fn has(&self, url: &Url) -> bool {
+        let since = self.since().get(endpoint(url)).copied();
+        since.is_some_and(|since| Self::lasts(since, Instant::now()))
+    }
+
+    /// Twice as long as the connection is kept, since that begins when its answer has been read.
+    fn lasts(since: Instant, now: Instant) -> bool {
+        now - since < IDLE_TIMEOUT * 2
+    }
+
+    fn since(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        // Whoever panicked has left it as it was.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn local_address(connection: &Connected) -> Option<SocketAddr> {
-    let mut extras = Extensions::new();
-    connection.get_extras(&mut extras);
-    extras.get().map(HttpInfo::local_addr)
-}
-
-/// Whether a request failed on a connection, and not on the one that was opened for it.
-fn was_kept(error: &reqwest::Error, opened: Option<SocketAddr>) -> bool {
-    let connection = causes(error)
-        .find_map(|cause| cause.downcast_ref::<legacy::Error>())
-        .and_then(legacy::Error::connect_info)
-        .and_then(local_address);
-    connection.is_some_and(|connection| opened != Some(connection))
+/// What those URLs have in common whose requests share connections.
+fn endpoint(url: &Url) -> &str {
+    &url[..Position::BeforePath]
 }
 
 /// Reads an answer's body to its end, so that the connection can be used again, unless it is long.
 async fn read_to_keep(mut response: Response) -> Result<(), reqwest::Error> {
     let mut read = 0;
-    while let Some(chunk) = response.chunk().await? {
-        read += chunk.len().max(LEAST_PIECE);
+    while let Some(piece) = response.chunk().await? {
+        read += piece.len().max(LEAST_PIECE);
         if read > ANSWER_LIMIT {
             break;
         }
@@ -274,58 +278,10 @@ async fn read_to_keep(mut response: Response) -> Result<(), reqwest::Error> {
     Ok(())
 }
 
-/// Whether a connection ended before it brought an answer. What came may have been the beginning of
-/// one, but no more than that.
-fn is_broken_off(error: &reqwest::Error) -> bool {
-    causes(error).any(|cause| {
-        if let Some(error) = cause.downcast_ref::<hyper::Error>() {
-            error.is_incomplete_message()
-        } else if let Some(error) = cause.downcast_ref::<io::Error>() {
-            matches!(
-                error.kind(),
-                io::ErrorKind::ConnectionReset
-                    | io::ErrorKind::ConnectionAborted
-                    | io::ErrorKind::BrokenPipe
-                    // TLS that was not closed in its own way.
-                    | io::ErrorKind::UnexpectedEof
-            )
-        } else {
-            false
-        }
-    })
-}
-
-fn classify(error: &reqwest::Error) -> Outcome {
-    if causes(error).any(<dyn Error>::is::<LeadsInside>) {
-        Outcome::Refused
-    } else if error.is_timeout() {
-        Outcome::TimedOut
-    } else if error.is_connect() {
-        Outcome::Unreachable
-    } else {
-        Outcome::Broken
+fn no_answer(outcome: Outcome, error: &(dyn Error + 'static)) -> Reply {
+    failure::log(outcome, error);
+    Reply {
+        outcome,
+        retry_after: None,
     }
 }
-
-/// Logs the cause for the operator; the owner of the hook gets the outcome's own words.
-fn failed(outcome: Outcome, cause: &dyn Error) -> Outcome {
-    tracing::info!(?outcome, %cause, "no answer");
-    outcome
-}
-
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    std::iter::successors(error.source(), |cause| {
-        let cause: &(dyn Error + 'static) = *cause;
-        cause.source()
-    })
-}
-
-/// The innermost cause: the outermost repeats the URL, which may hold a secret of its owner.
-fn root_cause(error: &reqwest::Error) -> &dyn Error {
-    causes(error).last().unwrap_or(&NoCause)
-}
-
-/// The client knows no more than that it failed.
-#[derive(Debug, thiserror::Error)]
-#[error("unknown")]
-struct NoCause;

@@ -11,21 +11,25 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
+use futures_util::{FutureExt, future::BoxFuture};
 use ipnet::{Ipv4Net, Ipv6Net};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::dns::{Addrs, Name, Resolving};
+use tokio::time::timeout;
 use url::{Host, Url};
+
+use super::resolve::{Found, LookupError, Resolve};
+
+/// How long a name is waited for: less than a connection may take to open, so that its owner learns
+/// that it is the name that does not answer.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The target is not public, or not known to be. What exactly it is must not reach its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Webhooks are only sent to public addresses.{0}")]
 pub struct NotPublic(&'static str);
-
-/// A name leads to an address that is not public. For the operator's log, never for the hook's owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the name resolves to {0}, which is not public")]
-pub struct LeadsInside(pub IpAddr);
 
 /// Which addresses may be called.
 #[derive(Clone, Debug, Default)]
@@ -155,49 +159,53 @@ pub(super) async fn bound_for<F: Future>(url: &Url, exchange: F) -> F::Output {
 /// A resolver for the HTTP client that judges the answers of another one, the system's unless a test
 /// has its own. A name with one address that is refused is refused whole: that one would be called
 /// at the next look-up.
-#[derive(Clone, Debug)]
-pub struct GuardedResolver<R = SystemResolver> {
+#[derive(Clone)]
+pub struct GuardedResolver {
     guard: AddressGuard,
-    inner: R,
+    inner: Arc<dyn Resolve>,
 }
 
-impl<R> GuardedResolver<R> {
+impl GuardedResolver {
     /// A resolver that hands out of `inner`'s answers what `guard` admits.
     #[must_use]
-    pub fn new(guard: AddressGuard, inner: R) -> Self {
-        Self { guard, inner }
+    pub fn new(guard: AddressGuard, inner: impl Resolve + 'static) -> Self {
+        Self {
+            guard,
+            inner: Arc::new(inner),
+        }
     }
 }
 
-impl<R: Resolve> Resolve for GuardedResolver<R> {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: &str) -> BoxFuture<'static, Found> {
         // Without a port no exception counts, which is the case for a connection that the client
         // goes on opening when its exchange has found another.
         let port = PORT.try_with(|port| *port).ok().flatten();
         let guard = self.guard.clone();
         let looking = self.inner.resolve(name);
-        Box::pin(async move {
-            let found: Vec<IpAddr> = looking.await?.map(|address| address.ip()).collect();
-            if let Some(ip) = found.iter().find(|ip| !guard.admits(**ip, port)) {
-                return Err(LeadsInside(*ip).into());
+        async move {
+            let found = timeout(LOOKUP_TIMEOUT, looking).await;
+            let found = found.unwrap_or(Err(LookupError::Unanswered))?;
+            if found.is_empty() {
+                return Err(LookupError::NoAddress);
             }
-            // Port 0 is the URL's: one of the resolver's own would be preferred to it, unjudged.
-            let vetted = found.into_iter().map(|ip| SocketAddr::new(ip, 0));
-            Ok(Box::new(vetted) as Addrs)
-        })
+            match found.iter().find(|ip| !guard.admits(**ip, port)) {
+                Some(ip) => Err(LookupError::LeadsInside(*ip)),
+                None => Ok(found),
+            }
+        }
+        .boxed()
     }
 }
 
-/// The operating system's resolver.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemResolver;
-
-impl Resolve for SystemResolver {
+/// As the HTTP client asks for addresses. Port 0 stands for the URL's: one of our own would be
+/// preferred to it, unjudged.
+impl reqwest::dns::Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
+        let looking = Resolve::resolve(self, name.as_str());
         Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            Ok(Box::new(found.into_iter()) as Addrs)
+            let vetted = looking.await?.into_iter().map(|ip| SocketAddr::new(ip, 0));
+            Ok(Box::new(vetted) as Addrs)
         })
     }
 }

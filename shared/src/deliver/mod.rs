@@ -2,7 +2,10 @@
 //! and when it is tried again.
 
 pub mod client;
+mod connection;
+mod failure;
 pub mod guard;
+pub mod resolve;
 pub mod retry_after;
 pub mod schedule;
 pub mod sign;

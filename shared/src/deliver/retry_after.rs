@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
-use reqwest::{
+use http::{
     StatusCode,
     header::{HeaderMap, RETRY_AFTER},
 };
+use jiff::Timestamp;
 
 /// The longest wait that an endpoint can ask for.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -22,7 +22,8 @@ pub enum RetryAfter {
 
 impl RetryAfter {
     /// What an answer asks for. Only 429 and 503 may ask, as they alone say that the endpoint is
-    /// busy and will not be; what is neither seconds nor a date is as if it were not there.
+    /// busy and will not be; what is neither seconds nor a date is as if it were not there. A part of a
+    /// second, which the standard does not have, counts as a whole one.
     pub(super) fn of(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
         let busy = [
             StatusCode::TOO_MANY_REQUESTS,
@@ -32,9 +33,7 @@ impl RetryAfter {
             return None;
         }
         let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-            // Digits that do not fit are a very long time.
-            let seconds = value.parse().unwrap_or(u64::MAX);
+        if let Some(seconds) = seconds(value) {
             return Some(Self::Wait(Duration::from_secs(seconds)));
         }
         let date = httpdate::parse_http_date(value).ok()?;
@@ -60,8 +59,22 @@ impl RetryAfter {
     }
 }
 
+/// A number of seconds, rounded up; `None` for what is none.
+fn seconds(text: &str) -> Option<u64> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    if !is_number(whole) || !is_number(part) {
+        return None;
+    }
+    // Digits that do not fit are a very long time.
+    let whole = whole.parse().unwrap_or(u64::MAX);
+    let begun = part.bytes().any(|digit| digit != b'0');
+    Some(whole.saturating_add(begun.into()))
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
@@ -90,7 +103,14 @@ mod tests {
     #[case("", None)]
     #[case("-5", None)]
     #[case("+5", None)]
-    #[case("1.5", None)]
+    #[case("5.5", Some(6))]
+    #[case("5.0", Some(5))]
+    #[case("0.001", Some(1))]
+    #[case("99999999999999999999999.5", Some(86_400))]
+    #[case("5.", None)]
+    #[case(".5", None)]
+    #[case("5.5.5", None)]
+    #[case("1e3", None)]
     #[case("soon", None)]
     #[case("5s", None)]
     #[case("1994-11-06T08:49:37Z", None)]
@@ -109,5 +129,19 @@ mod tests {
     #[case(500)]
     fn other_answers_cannot_ask(#[case] status: u16) {
         assert_eq!(asked(status, "120"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_of_a_second_is_never_cut_off(whole in 0_u32..80_000, thousandths in 0_u32..1_000) {
+            let least = u64::from(whole) * 1_000 + u64::from(thousandths);
+            let waited = asked(503, &format!("{whole}.{thousandths:03}"));
+            prop_assert_eq!(waited, Some(least.div_ceil(1_000)));
+        }
+
+        #[test]
+        fn any_text_is_read_without_harm(text in "[ -~]{0,40}") {
+            prop_assert!(asked(429, &text).is_none_or(|seconds| seconds <= 86_400));
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The headers by which an endpoint knows a delivery: Standard Webhooks 1.0.0, and the event's name.
+//! The headers by which an endpoint knows a delivery: those of Standard Webhooks 1.0.0, and what else it is
+//! told without being asked for a body.
 //!
 //! The id is the delivery's, the same on every attempt, so that an endpoint that has seen it can
 //! leave a repetition alone. Time and signature are each attempt's own: an endpoint refuses what is
@@ -11,41 +12,93 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
+use http::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use jiff::Timestamp;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::model::{Secret, Secrets};
+use crate::model::{HookId, Secret, Secrets};
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 const WEBHOOK_EVENT: HeaderName = HeaderName::from_static("webhook-event");
+const WEBHOOK_EVENT_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-event-timestamp");
+const WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("webhook-attempt");
+const WEBHOOK_HOOK: HeaderName = HeaderName::from_static("webhook-hook");
+const WEBHOOK_SERVICE_ID: HeaderName = HeaderName::from_static("webhook-service-id");
+const WEBHOOK_ACADEMY: HeaderName = HeaderName::from_static("webhook-academy");
+const WEBHOOK_TEST: HeaderName = HeaderName::from_static("webhook-test");
+
+/// What is percent-encoded of a service id, which may have any character: all but the unreserved ones
+/// (RFC 3986).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// The block of SHA-256, in bytes.
 const BLOCK_BYTES: usize = 64;
 
+/// What an endpoint is told of an attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// The delivery's id.
+    pub delivery_id: Uuid,
+    /// The event's name.
+    pub event: &'a str,
+    /// When the event was accepted.
+    pub accepted_at: Timestamp,
+    /// Which attempt of the delivery it is, from 1.
+    pub attempt: u32,
+    /// The hook.
+    pub hook: HookId,
+    /// The hook's service id.
+    pub service_id: Option<&'a str>,
+    /// The academy that the event is of.
+    pub academy: Option<&'a str>,
+    /// Whether it is a ping, and no delivery.
+    pub is_ping: bool,
+    /// The body.
+    pub payload: &'a RawValue,
+}
+
 /// The headers of one attempt, made at `now`. An error: the event cannot stand in a header,
 /// which is so of none that we queue.
 pub fn headers(
-    delivery_id: Uuid,
-    event: &str,
-    payload: &RawValue,
+    told: Told<'_>,
     secrets: Option<&Secrets>,
     now: Timestamp,
 ) -> Result<HeaderMap, InvalidHeaderValue> {
     let timestamp = now.as_second().to_string();
-    let mut headers = HeaderMap::with_capacity(4);
-    let delivery_id = delivery_id.to_string();
+    let delivery_id = told.delivery_id.to_string();
+    let mut headers = HeaderMap::with_capacity(10);
     headers.insert(WEBHOOK_ID, delivery_id.parse()?);
     headers.insert(WEBHOOK_TIMESTAMP, timestamp.parse()?);
-    headers.insert(WEBHOOK_EVENT, event.parse()?);
+    headers.insert(WEBHOOK_EVENT, told.event.parse()?);
+    let accepted_at = told.accepted_at.as_second();
+    headers.insert(WEBHOOK_EVENT_TIMESTAMP, accepted_at.into());
+    headers.insert(WEBHOOK_ATTEMPT, told.attempt.into());
+    headers.insert(WEBHOOK_HOOK, told.hook.get().into());
+    if let Some(service_id) = told.service_id {
+        let service_id = utf8_percent_encode(service_id, RESERVED).to_string();
+        headers.insert(WEBHOOK_SERVICE_ID, service_id.parse()?);
+    }
+    if let Some(academy) = told.academy {
+        // A slug may have letters that are not ASCII.
+        let academy = utf8_percent_encode(academy, CONTROLS).to_string();
+        headers.insert(WEBHOOK_ACADEMY, academy.parse()?);
+    }
+    if told.is_ping {
+        headers.insert(WEBHOOK_TEST, HeaderValue::from_static("ping"));
+    }
     if let Some(secrets) = secrets {
         let signatures: Vec<String> = secrets
             .valid_at(now)
-            .map(|secret| signature(secret, &delivery_id, &timestamp, payload))
+            .map(|secret| signature(secret, &delivery_id, &timestamp, told.payload))
             .collect();
         let signatures: HeaderValue = signatures.join(" ").parse()?;
         headers.insert(WEBHOOK_SIGNATURE, signatures);
@@ -89,8 +142,22 @@ mod tests {
         RawValue::from_string(text.to_owned()).unwrap()
     }
 
+    fn told(payload: &RawValue) -> Told<'_> {
+        Told {
+            delivery_id: id(),
+            event: EVENT,
+            accepted_at: "2025-01-20T15:25:00.999Z".parse().unwrap(),
+            attempt: 2,
+            hook: HookId::new(125).unwrap(),
+            service_id: None,
+            academy: None,
+            is_ping: false,
+            payload,
+        }
+    }
+
     fn signed(secrets: &Secrets, now: Timestamp) -> HeaderMap {
-        headers(id(), EVENT, &payload(PAYLOAD), Some(secrets), now).unwrap()
+        headers(told(&payload(PAYLOAD)), Some(secrets), now).unwrap()
     }
 
     /// Verifies as a receiver does, with the published library.
@@ -121,7 +188,10 @@ mod tests {
         assert_eq!(
             all,
             [
+                ("webhook-attempt", "2"),
                 ("webhook-event", EVENT),
+                ("webhook-event-timestamp", "1737386700"),
+                ("webhook-hook", "125"),
                 ("webhook-id", ID),
                 ("webhook-signature", theirs.as_str()),
                 ("webhook-timestamp", "1737387000"),
@@ -178,15 +248,37 @@ mod tests {
 
     #[test]
     fn without_a_secret_there_is_no_signature_and_all_else() {
-        let headers = headers(id(), EVENT, &payload(PAYLOAD), None, clock::now()).unwrap();
+        let headers = headers(told(&payload(PAYLOAD)), None, clock::now()).unwrap();
         assert!(!headers.contains_key("webhook-signature"));
-        assert_eq!(headers.len(), 3);
+        assert_eq!(headers.len(), 6);
+    }
+
+    #[test]
+    fn a_service_id_an_academy_and_a_ping_are_named() {
+        let payload = payload(PAYLOAD);
+        let told = Told {
+            service_id: Some("my service/é%-._~"),
+            academy: Some("downtown-campus"),
+            is_ping: true,
+            ..told(&payload)
+        };
+        let headers = headers(told, None, clock::now()).unwrap();
+        assert_eq!(
+            headers["webhook-service-id"],
+            "my%20service%2F%C3%A9%25-._~"
+        );
+        assert_eq!(headers["webhook-academy"], "downtown-campus");
+        assert_eq!(headers["webhook-test"], "ping");
     }
 
     #[test]
     fn an_event_that_no_header_takes_is_an_error() {
         let payload = payload(PAYLOAD);
-        let result = headers(id(), "a\r\nx-admin: 1", &payload, None, clock::now());
+        let told = Told {
+            event: "a\r\nx-admin: 1",
+            ..told(&payload)
+        };
+        let result = headers(told, None, clock::now());
         assert!(result.is_err(), "{result:?}");
     }
 
@@ -197,8 +289,18 @@ mod tests {
             let secret = Secret::parse(&secret).unwrap();
             let body = serde_json::to_string(&text).unwrap();
             let secrets = Secrets::first(secret.clone());
-            let headers = headers(id(), EVENT, &payload(&body), Some(&secrets), clock::now());
+            let headers = headers(told(&payload(&body)), Some(&secrets), clock::now());
             prop_assert!(verify(&secret, &headers.unwrap(), &body).is_ok());
+        }
+
+        #[test]
+        fn any_service_id_stands_in_a_header_and_can_be_read_back(text: String) {
+            let payload = payload(PAYLOAD);
+            let told = Told { service_id: Some(&text), ..told(&payload) };
+            let headers = headers(told, None, clock::now()).unwrap();
+            let value = headers["webhook-service-id"].to_str().unwrap();
+            let read = percent_encoding::percent_decode_str(value).decode_utf8().unwrap();
+            prop_assert_eq!(read, text);
         }
     }
 }

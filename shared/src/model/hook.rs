@@ -42,10 +42,7 @@ impl Scope {
     /// The scope as a key: the slug, or `*`, which no slug can be.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        match self {
-            Self::Academy(slug) => slug,
-            Self::Platform => "*",
-        }
+        self.academy().unwrap_or("*")
     }
 }
 

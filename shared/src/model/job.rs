@@ -54,8 +54,19 @@ pub struct DeliveryJob {
     /// When the publisher was answered 202, or, for a delivery that was given up and asked for again,
     /// when that was: its schedule begins here, and a failure after it is a new one.
     pub accepted_at: Timestamp,
+    /// When the event was accepted, where that is not `accepted_at`: of a delivery that was asked for again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_accepted_at: Option<Timestamp>,
     /// The request body, byte for byte.
     pub payload: Arc<RawValue>,
+}
+
+impl DeliveryJob {
+    /// When the publisher was answered 202, whatever has become of the delivery since.
+    #[must_use]
+    pub fn event_accepted_at(&self) -> Timestamp {
+        self.event_accepted_at.unwrap_or(self.accepted_at)
+    }
 }
 
 /// A delivery that was given up, with its last failure.
@@ -158,6 +169,7 @@ mod tests {
             attempt: 2,
             not_before: "2025-01-20T15:30:00Z".parse().unwrap(),
             accepted_at: "2025-01-20T15:30:00Z".parse().unwrap(),
+            event_accepted_at: None,
             payload: RawValue::from_string(payload.to_owned()).unwrap().into(),
         }
     }

@@ -23,7 +23,7 @@ pub use hook_error::HookError;
 pub use id::HookId;
 pub use identity::{Academy, AcademyRef, InvalidName, Principal, User, check_name};
 pub use job::{DeadLetter, DeliveryJob, HookRef, Malformed, QueueMessage};
-pub use outcome::{ATTEMPT_GUARD, DELIVERY_DEADLINE, Outcome, Verdict};
+pub use outcome::{ATTEMPT_GUARD, DELIVERY_DEADLINE, Outcome, TlsFailure, Verdict};
 pub use secret::{
     InvalidSecret, MAX_SECRETS, NoRandomness, PreviousSecret, SECRET_OVERLAP, Secret, Secrets,
     TooManySecrets,

@@ -1,14 +1,17 @@
 //! A target: the URL that a delivery is POSTed to.
 //!
 //! Here stands what a target must look like; which hosts may be called is the address guard's to
-//! say. The text is kept as it was typed and read by the same parser that the HTTP client uses, so
-//! that both see the same host.
+//! say. The text is read by the same parser that the HTTP client uses, so that both see the same host.
+//!
+//! The text is kept as it was typed. Where a path or a query cannot be sent as it was typed, it is shown as
+//! it is sent: letters that are not ASCII, and an apostrophe in a query, which the parser encodes in web
+//! schemes, and which the client sends as the parser has it.
 
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
-/// The longest target, in characters.
-pub const MAX_TARGET_CHARS: usize = 255;
+/// The longest target, in characters: what automation tools sign is long.
+pub const MAX_TARGET_CHARS: usize = 2_048;
 
 /// Why a text is no target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +22,9 @@ pub enum InvalidTarget {
     /// A user name or a password in it would end in logs and lists.
     #[error("Enter a URL without a user name or password.")]
     Credentials,
+    /// As it is sent, it is longer than [`MAX_TARGET_CHARS`].
+    #[error("Ensure this field has no more than {MAX_TARGET_CHARS} characters.")]
+    Long,
 }
 
 /// An `http` or `https` URL with a host that could be public, and no credentials.
@@ -57,13 +63,20 @@ impl Target {
             Some(Host::Ipv4(_) | Host::Ipv6(_)) => {}
             _ => return Err(InvalidTarget::Url),
         }
-        Ok(Self {
-            text: text.to_owned(),
-            url,
-        })
+        let (authority, rest) = text.split_at(scheme.len() + "://".len() + authority.len());
+        let (rest, fragment) = rest.split_at(rest.find('#').unwrap_or(rest.len()));
+        // An empty path is sent as a slash, which nobody needs to be shown.
+        let has_path = !rest.is_empty() && !rest.starts_with('?');
+        let path = if has_path { url.path() } else { "" };
+        let query = &url[Position::AfterPath..Position::AfterQuery];
+        let text = format!("{authority}{path}{query}{fragment}");
+        if text.chars().count() > MAX_TARGET_CHARS {
+            return Err(InvalidTarget::Long);
+        }
+        Ok(Self { text, url })
     }
 
-    /// The target as it was typed.
+    /// The target as it was typed, with its path and query as they are sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -116,6 +129,8 @@ fn is_host_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::Uri;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
@@ -133,8 +148,61 @@ mod tests {
     #[case("http://localhost:3000/hook")]
     #[case("https://a.com/a@b")]
     #[case("https://a.com?x=1")]
+    #[case("https://a.com?")]
+    #[case("https://a.com/?q=(x)&{y}=[1|2]%27+%C3%A9")]
+    #[case("https://a.com/don't/%7Ex/~x;v=(1)*!$")]
+    #[case("https://a.com/x#é'")]
     fn a_target_is_kept_as_it_was_typed(#[case] text: &str) {
         assert_eq!(Target::parse(text).unwrap().as_str(), text);
+    }
+
+    #[rstest]
+    #[case("https://a.com/é", "https://a.com/%C3%A9")]
+    #[case("https://a.com?é=\"'\"", "https://a.com?%C3%A9=%22%27%22")]
+    #[case("https://a.com/it's?it's", "https://a.com/it's?it%27s")]
+    #[case("HTTPS://A.com/x/../y/./z", "HTTPS://A.com/y/z")]
+    #[case("https://a.com/x\\y?x\\y", "https://a.com/x/y?x\\y")]
+    #[case("https://münchen.de/<x>", "https://münchen.de/%3Cx%3E")]
+    fn what_cannot_be_sent_as_it_was_typed_is_shown_as_it_is_sent(
+        #[case] typed: &str,
+        #[case] shown: &str,
+    ) {
+        assert_eq!(Target::parse(typed).unwrap().as_str(), shown);
+    }
+
+    #[test]
+    fn what_is_sent_may_be_as_long_as_what_is_typed() {
+        let long = |count: usize, c: &str| format!("https://a.com/{}", c.repeat(count));
+        let most = MAX_TARGET_CHARS - "https://a.com/".len();
+        assert!(Target::parse(&long(most, "x")).is_ok());
+        assert_eq!(
+            Target::parse(&long(most + 1, "x")),
+            Err(InvalidTarget::Long)
+        );
+        assert_eq!(
+            Target::parse(&long(most / 6 + 1, "é")),
+            Err(InvalidTarget::Long)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_what_is_sent_and_stays_as_it_is(
+            path in "(/[!-~é\u{202e}]{0,12}){0,3}",
+            query in "(\\?[!-~é\u{202e}]{0,20})?",
+        ) {
+            if let Ok(target) = Target::parse(&format!("https://a.com{path}{query}")) {
+                let again = Target::parse(target.as_str());
+                prop_assert_eq!(again.as_ref(), Ok(&target));
+                // As the HTTP client makes it.
+                let sent: Uri = target.url().as_str().parse().unwrap();
+                prop_assert_eq!(sent.host(), target.url().host_str());
+                let shown = target.as_str().split('#').next().unwrap();
+                let shown = shown.replacen("a.com?", "a.com/?", 1);
+                let shown = if shown == "https://a.com" { "https://a.com/" } else { &shown };
+                prop_assert_eq!(sent.to_string(), shown);
+            }
+        }
     }
 
     #[rstest]

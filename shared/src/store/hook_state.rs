@@ -23,7 +23,7 @@ use crate::model::{AttemptRecord, FAILURES_TO_OPEN, Hook, HookId, HookStats, Ope
 const COUNTER: u64 = 0;
 
 /// The first byte of encoded attempts: the form that the others are in.
-const ATTEMPTS_FORM: u8 = 1;
+const ATTEMPTS_FORM: u8 = 2;
 
 /// How many batch reads run at once when a list wants the state of many hooks.
 const PARALLEL_READS: usize = 8;
@@ -99,9 +99,10 @@ impl StoredState {
 pub struct Recorded {
     /// The hook.
     pub hook_id: HookId,
-    /// How many attempts were made.
+    /// How many calls were made: none where the target was refused each time, and then the hook's last call
+    /// is another one.
     pub calls: u64,
-    /// When the last of them ended.
+    /// When the last of them ended, or the last attempt, if there was no call.
     pub last_call_at: Timestamp,
     /// How.
     pub last_response_code: u16,
@@ -196,56 +197,56 @@ impl HookStates {
 
     /// Adds what a batch of deliveries did to a hook. Batches may be recorded in another order than
     /// their calls were made, and after the hook was edited: all are counted, but the newest call of the
-    /// hook as it is now is the one that is shown, and that decides on the failures in a row, the number of which is returned, and on the attempts that are
-    /// remembered. A success closes the circuit. A hook that is gone is left alone, but for a
+    /// hook as it is now is the one that is shown, and that decides on the failures in a row, the number of
+    /// which is returned, and on the attempts that are remembered. A success closes the circuit. Where there
+    /// was no call, only the attempts are remembered. A hook that is gone is left alone, but for a
     /// sample that was kept of it meanwhile, which is removed.
     pub async fn record(&self, recorded: &Recorded) -> Result<Option<u64>, StoreError> {
         const RECORD: &str = "record deliveries of a hook";
-        let count = self
+        let update = self
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(key(recorded.hook_id)))
-            .expression_attribute_values(":calls", number(recorded.calls));
+            .set_key(Some(key(recorded.hook_id)));
         let at = recorded.last_call_at;
-        let attempts = recorded.attempts.as_deref().map(encoded).transpose()?;
-        let mut newest_call =
-            "last_call_at = :at, last_call_ms = :ms, last_response_code = :code".to_owned();
-        if attempts.is_some() {
-            newest_call.push_str(", attempts = :attempts");
-        }
-        if recorded.sampled_at.is_some() {
-            newest_call.push_str(", sampled_ms = :sampled");
-        }
-        let newest = count
+        let mut newest = update
             .clone()
-            .update_expression(if recorded.succeeded {
-                format!(
-                    "ADD total_calls :calls SET {newest_call}, failures_in_row = :failures \
-                     REMOVE circuit"
-                )
-            } else {
-                format!("ADD total_calls :calls, failures_in_row :failures SET {newest_call}")
-            })
             .condition_expression(
                 "attribute_exists(hook_id) \
                  AND (attribute_not_exists(last_call_ms) OR last_call_ms <= :ms) \
                  AND (attribute_not_exists(edited_ms) OR edited_ms <= :edited)",
             )
             .expression_attribute_values(":edited", millis(recorded.edited_at))
-            .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
             .expression_attribute_values(":ms", millis(at))
-            .expression_attribute_values(":code", number(recorded.last_response_code))
-            .expression_attribute_values(":failures", number(recorded.failures))
             .return_values(ReturnValue::UpdatedNew);
-        let newest = match attempts {
-            Some(attempts) => newest.expression_attribute_values(":attempts", attempts),
-            None => newest,
-        };
-        let newest = match recorded.sampled_at {
-            Some(at) => newest.expression_attribute_values(":sampled", millis(at)),
-            None => newest,
-        };
+        let (mut add, mut set, mut remove) = ("", Vec::new(), "");
+        if recorded.calls > 0 {
+            set.push("last_call_at = :at, last_call_ms = :ms, last_response_code = :code");
+            if recorded.succeeded {
+                add = "ADD total_calls :calls";
+                set.push("failures_in_row = :failures");
+                remove = "REMOVE circuit";
+            } else {
+                add = "ADD total_calls :calls, failures_in_row :failures";
+            }
+            newest = newest
+                .expression_attribute_values(":calls", number(recorded.calls))
+                .expression_attribute_values(":failures", number(recorded.failures))
+                .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
+                .expression_attribute_values(":code", number(recorded.last_response_code));
+        }
+        if let Some(attempts) = &recorded.attempts {
+            set.push("attempts = :attempts");
+            newest = newest.expression_attribute_values(":attempts", encoded(attempts)?);
+        }
+        if let Some(at) = recorded.sampled_at {
+            set.push("sampled_ms = :sampled");
+            newest = newest.expression_attribute_values(":sampled", millis(at));
+        }
+        if set.is_empty() {
+            return Ok(None);
+        }
+        let newest = newest.update_expression(format!("{add} SET {} {remove}", set.join(", ")));
         let updated =
             while_contended(|| async { written(RECORD, newest.clone().send().await) }).await?;
         if let Some(updated) = updated {
@@ -254,8 +255,9 @@ impl HookStates {
                 .get("failures_in_row")
                 .and_then(|value| value.as_n().ok()?.parse().ok()));
         }
-        let older = count
+        let older = update
             .update_expression("ADD total_calls :calls")
+            .expression_attribute_values(":calls", number(recorded.calls))
             .condition_expression("attribute_exists(hook_id)");
         let counted =
             while_contended(|| async { written(RECORD, older.clone().send().await) }).await?;

@@ -12,14 +12,14 @@ mod tls;
 
 use std::{io, net::SocketAddr};
 
-use reqwest::header::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 use shared::{
     deliver::{client::DeliveryClient, guard::AddressGuard},
     model::{DELIVERY_DEADLINE, Outcome, Target},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::{Duration, Instant},
 };
@@ -47,14 +47,14 @@ async fn post(client: &DeliveryClient, target: &Target, payload: &RawValue) -> O
     client.post(target, HeaderMap::new(), payload).await.outcome
 }
 
-/// An attempt, and the endpoint that it meets, which must not be left waiting for what never comes.
-async fn meet<T>(
-    attempt: impl Future<Output = Outcome>,
+/// Attempts, and the endpoint that they meet, which must not be left waiting for what never comes.
+async fn meet<O, T>(
+    attempts: impl Future<Output = O>,
     endpoint: impl Future<Output = T>,
-) -> (Outcome, T) {
+) -> (O, T) {
     let endpoint = tokio::time::timeout(DELIVERY_DEADLINE * 2, endpoint);
-    let (outcome, endpoint) = tokio::join!(attempt, endpoint);
-    (outcome, endpoint.unwrap())
+    let (outcomes, endpoint) = tokio::join!(attempts, endpoint);
+    (outcomes, endpoint.unwrap())
 }
 
 async fn listener() -> (TcpListener, SocketAddr) {
@@ -64,7 +64,7 @@ async fn listener() -> (TcpListener, SocketAddr) {
 }
 
 /// Reads one request to its end: the payload is an object without one inside.
-async fn read_request(stream: &mut TcpStream) -> String {
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut request = Vec::new();
     while !request.ends_with(b"}") {
         assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
@@ -105,6 +105,66 @@ async fn the_largest_payload_arrives_byte_for_byte() {
     let requests = server.received_requests().await.unwrap();
     assert_eq!(requests.len(), 1);
     assert!(requests[0].body == text.as_bytes());
+}
+
+#[tokio::test]
+async fn names_of_headers_are_written_as_the_document_writes_them() {
+    let (listener, addr) = listener().await;
+    let client = client(&[addr]);
+    let target = at(addr);
+    let headers = HeaderMap::from_iter([(
+        HeaderName::from_static("webhook-event-timestamp"),
+        HeaderValue::from_static("1737387000"),
+    )]);
+    let payload = payload("{}");
+    let attempt = async { client.post(&target, headers, &payload).await.outcome };
+    let endpoint = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let request = read_request(&mut stream).await;
+        stream.write_all(NO_CONTENT).await.unwrap();
+        request
+    };
+    let (outcome, request) = meet(attempt, endpoint).await;
+    assert_eq!(outcome, Outcome::Answered(204));
+    let mut lines: Vec<&str> = request.lines().collect();
+    assert_eq!(lines.remove(0), "POST /hook HTTP/1.1");
+    lines.sort_unstable();
+    let host = format!("Host: {addr}");
+    assert_eq!(
+        lines,
+        [
+            "",
+            "Accept: */*",
+            "Content-Length: 2",
+            "Content-Type: application/json",
+            &host,
+            "User-Agent: BreatheCode-Webhooks/1.0",
+            "Webhook-Event-Timestamp: 1737387000",
+            "{}",
+        ]
+    );
+}
+
+/// The letters are those that one of the two encodes, and the other does not.
+#[tokio::test]
+async fn a_target_is_called_as_it_is_shown() {
+    let (listener, addr) = listener().await;
+    let client = client(&[addr]);
+    let target = target(&format!("http://{addr}/it's/é?it's={{é|\"^`}}=%27#it's"));
+    let payload = payload("{}");
+    let endpoint = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let request = read_request(&mut stream).await;
+        stream.write_all(NO_CONTENT).await.unwrap();
+        request
+    };
+    let (outcome, request) = meet(post(&client, &target, &payload), endpoint).await;
+    assert_eq!(outcome, Outcome::Answered(204));
+    let called = request.lines().next().unwrap();
+    let called = called.strip_prefix("POST ").unwrap();
+    let called = called.strip_suffix(" HTTP/1.1").unwrap();
+    assert_eq!(target.as_str(), format!("http://{addr}{called}#it's"));
+    assert!(called.contains("/it's/%C3%A9?it%27s="), "{called}");
 }
 
 #[tokio::test]

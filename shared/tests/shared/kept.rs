@@ -49,6 +49,7 @@ pub(crate) fn letter(delivery_id: u128, hook: u64, second: i64) -> DeadLetter {
         attempt: 8,
         not_before: start(),
         accepted_at: start(),
+        event_accepted_at: None,
         payload: Arc::from(RawValue::from_string("{\"b\": 1.00}".to_owned()).unwrap()),
     };
     DeadLetter {

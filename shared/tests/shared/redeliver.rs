@@ -103,6 +103,7 @@ async fn a_delivery_keeps_its_ids_and_payload_and_begins_anew() {
         attempt: 1,
         not_before: after(99),
         accepted_at: after(99),
+        event_accepted_at: Some(letter(1, 7, 0).job.accepted_at),
         ..letter(1, 7, 0).job
     };
     assert_eq!(format!("{jobs:?}"), format!("{:?}", [wanted]));

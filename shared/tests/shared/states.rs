@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::{join_all, try_join_all};
 use jiff::SignedDuration;
 use shared::{
-    model::{AttemptRecord, HookId, HookStats, OpenCircuit, Outcome, newest},
+    model::{AttemptRecord, HookId, HookStats, OpenCircuit, Outcome, TlsFailure, newest},
     store::{Recorded, StoredState},
 };
 
@@ -207,9 +207,13 @@ async fn the_newest_attempts_are_remembered_until_the_event_is_another() {
         Outcome::Answered(204),
         Outcome::Answered(503),
         Outcome::TimedOut,
-        Outcome::Broken,
-        Outcome::Unreachable,
+        Outcome::ConnectionClosed,
+        Outcome::ConnectionRefused,
+        Outcome::Unresolved,
+        Outcome::Tls(TlsFailure::Protocol),
+        Outcome::Protocol,
         Outcome::Refused,
+        Outcome::NameRefused,
     ];
     let attempts: Vec<_> = (1..)
         .zip(outcomes)
@@ -224,7 +228,7 @@ async fn the_newest_attempts_are_remembered_until_the_event_is_another() {
         .collect();
     let batch = Recorded {
         attempts: Some(attempts.clone()),
-        ..recorded(hook.id, 6, 500, 1)
+        ..recorded(hook.id, 10, 500, 1)
     };
     states.record(&batch).await.unwrap();
     // A batch that does not know them leaves them as they are.
@@ -236,7 +240,7 @@ async fn the_newest_attempts_are_remembered_until_the_event_is_another() {
     elsewhere.subscription.target = "https://b.com/".to_owned().try_into().unwrap();
     assert!(hooks.replace(&hook, &elsewhere).await.unwrap());
     let (_, state) = hooks.get_with_state(hook.id).await.unwrap().unwrap();
-    assert_eq!(state.attempts().len(), 6);
+    assert_eq!(state.attempts().len(), attempts.len());
     let other = moved_to(&elsewhere, OTHER_EVENT);
     assert!(hooks.replace(&elsewhere, &other).await.unwrap());
     let (_, state) = hooks.get_with_state(hook.id).await.unwrap().unwrap();

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use shared::{
     mask,
     metrics::Count,
-    model::{AttemptRecord, FAILURES_TO_OPEN, OpenCircuit, Outcome, Verdict, newest},
+    model::{AttemptRecord, FAILURES_TO_OPEN, OpenCircuit, Verdict, newest},
     store::{Recorded, StoreError},
 };
 use tokio::time::timeout;
@@ -39,9 +39,11 @@ impl Round<'_> {
             recorded.sampled_at = kept.then_some(recorded.last_call_at);
         }
         let failures = states.record(&recorded).await?;
-        if recorded.succeeded {
+        if recorded.succeeded
+            && let Some(probe) = &self.probe
+        {
             // A record that came late has not closed it.
-            if let (None, Some(probe)) = (failures, &self.probe) {
+            if failures.is_none() {
                 states.close_circuit(self.hook_id(), probe).await?;
             }
             return Ok(());
@@ -50,6 +52,7 @@ impl Round<'_> {
         let (now, schedule) = (recorded.last_call_at, &self.batch.deliver.schedule);
         let circuit = match self.probe {
             Some(probe) => probe.probe_failed(now, schedule.wait_before_probe(probe.probes)),
+            // Also after a success: as many may have failed since, within what is written at once.
             None if failures >= FAILURES_TO_OPEN => {
                 OpenCircuit::opened(now, schedule.wait_before_probe(0))
             }
@@ -94,19 +97,24 @@ impl Round<'_> {
 
     /// What the attempts come to; nothing when there was none.
     pub(super) fn recorded(&self) -> Option<Recorded> {
-        let last = self.records.iter().max_by_key(|record| record.at)?;
-        let successes = self.records.iter().filter(|record| succeeded(record));
+        // A target that was refused was not called: that is no call, costs nothing, and says nothing about it.
+        let calls = || {
+            self.records
+                .iter()
+                .filter(|record| record.outcome.is_call())
+        };
+        let newest_of_all = self.records.iter().max_by_key(|record| record.at)?;
+        let last = calls().max_by_key(|record| record.at);
+        let last = last.unwrap_or(newest_of_all);
+        let successes = calls().filter(|record| succeeded(record));
         let last_success = successes.map(|record| record.at).max();
-        // A target that was refused was not called: that costs nothing, and says nothing about it.
-        let failures = self.records.iter().filter(|record| {
-            !succeeded(record)
-                && record.outcome != Outcome::Refused
-                && last_success.is_none_or(|success| record.at > success)
+        let failures = calls().filter(|record| {
+            !succeeded(record) && last_success.is_none_or(|success| record.at > success)
         });
         let new = self.records.iter().copied();
         Some(Recorded {
             hook_id: self.hook_id(),
-            calls: self.records.len() as u64,
+            calls: calls().count() as u64,
             last_call_at: last.at,
             last_response_code: last.outcome.code(),
             succeeded: last_success.is_some(),
@@ -115,7 +123,7 @@ impl Round<'_> {
             attempts: self
                 .known
                 .as_ref()
-                .map(|known| newest(known.iter().copied(), new, last.at)),
+                .map(|known| newest(known.iter().copied(), new, newest_of_all.at)),
             sampled_at: None,
         })
     }

@@ -1,13 +1,22 @@
 //! How one attempt ends, and what it leaves in the hook's history.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use futures_util::{FutureExt, future::BoxFuture};
 use rstest::rstest;
-use shared::clock;
+use shared::{
+    clock,
+    deliver::{
+        client::DeliveryClient,
+        guard::AddressGuard,
+        resolve::{Found, Resolve},
+    },
+    model::Outcome,
+};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use super::{
-    bench::{Bench, EVENT, PAYLOAD, job},
+    bench::{ACADEMY, Bench, EVENT, PAYLOAD, job},
     receiver::{answering, closed, listener, read_request, requests, url, writing},
 };
 
@@ -59,7 +68,9 @@ async fn the_request_is_the_payload_itself_under_the_documents_headers() {
     let server = answering(200).await;
     let bench = Bench::new(&[*server.address()], "").await;
     let hook = bench.hook(&format!("{}/a/b?c=%20d", server.uri())).await;
-    assert!(bench.work([job(&hook)]).await.is_empty());
+    let job = job(&hook);
+    let accepted_at = job.accepted_at.as_second().to_string();
+    assert!(bench.work([job]).await.is_empty());
 
     let received = requests(&server).await;
     let request = &received[0];
@@ -87,7 +98,11 @@ async fn the_request_is_the_payload_itself_under_the_documents_headers() {
             ("content-type", "application/json"),
             ("host", &host),
             ("user-agent", "BreatheCode-Webhooks/1.0"),
+            ("webhook-academy", ACADEMY),
+            ("webhook-attempt", "1"),
             ("webhook-event", EVENT),
+            ("webhook-event-timestamp", &accepted_at),
+            ("webhook-hook", &hook.id.get().to_string()),
             ("webhook-id", id),
             ("webhook-signature", signature),
             ("webhook-timestamp", timestamp),
@@ -128,18 +143,20 @@ async fn a_redirect_is_a_failure_and_not_followed() {
 }
 
 #[rstest]
-#[case::nothing("")]
-#[case::garbage("this is no HTTP\r\n\r\n")]
-#[case::half_a_status_line("HTTP/1.1 2")]
+#[case::nothing("", "The endpoint closed the connection without an HTTP answer.")]
+#[case::half_a_status_line(
+    "HTTP/1.1 2",
+    "The endpoint closed the connection without an HTTP answer."
+)]
+#[case::garbage("this is no HTTP\r\n\r\n", "The endpoint's answer was not HTTP.")]
 #[tokio::test]
-async fn a_connection_without_an_answer_is_a_502(#[case] answer: &'static str) {
+async fn a_connection_without_an_answer_is_a_502(
+    #[case] answer: &'static str,
+    #[case] words: &str,
+) {
     let addr = writing(answer).await;
     let (code, message) = failing(&url(addr), &[addr]).await;
-    assert_eq!(code, 502);
-    assert_eq!(
-        message,
-        "The endpoint closed the connection without an HTTP answer."
-    );
+    assert_eq!((code, message.as_str()), (502, words));
 }
 
 #[tokio::test]
@@ -155,14 +172,14 @@ async fn a_closed_port_is_a_502() {
     let addr = closed().await;
     let (code, message) = failing(&url(addr), &[addr]).await;
     assert_eq!(code, 502);
-    assert_eq!(message, "The endpoint could not be reached.");
+    assert_eq!(message, "The endpoint did not accept a connection.");
 }
 
 #[tokio::test]
 async fn a_name_that_nobody_has_is_a_502() {
     let (code, message) = failing("http://endpoint.invalid/hook", &[]).await;
     assert_eq!(code, 502);
-    assert_eq!(message, "The endpoint could not be reached.");
+    assert_eq!(message, "The endpoint's name could not be resolved.");
 }
 
 #[tokio::test]
@@ -173,10 +190,62 @@ async fn a_target_that_is_not_public_is_given_up_without_a_call() {
     assert!(bench.work([job(&hook)]).await.is_empty());
 
     let letter = bench.next_letter().await;
-    assert_eq!(letter.message, "The endpoint could not be reached.");
-    assert_eq!(bench.stats(&hook).await.last_response_code, Some(502));
+    assert_eq!(
+        letter.message,
+        "Webhooks are only sent to public addresses."
+    );
+    let state = bench.stores.states.get(hook.id).await.unwrap().unwrap();
+    assert_eq!(
+        (state.stats.total_calls, state.stats.last_call_at),
+        (0, None)
+    );
+    assert_eq!(state.stats.last_response_code, None);
+    // It is shown as an attempt all the same.
+    let outcomes: Vec<_> = state
+        .attempts()
+        .iter()
+        .map(|attempt| attempt.outcome)
+        .collect();
+    assert_eq!(outcomes, [Outcome::Refused]);
     assert_eq!(bench.count(&bench.deliveries).await, 0);
     assert!(requests(&server).await.is_empty());
+}
+
+/// A resolver whose names all lead inside.
+struct Inside;
+
+impl Resolve for Inside {
+    fn resolve(&self, _: &str) -> BoxFuture<'static, Found> {
+        async { Ok(vec![IpAddr::from([10, 0, 0, 1])]) }.boxed()
+    }
+}
+
+/// Its owner may point it elsewhere before the schedule ends.
+#[tokio::test]
+async fn a_name_that_leads_inside_is_tried_again_and_was_not_called() {
+    let mut bench = Bench::new(&[], "1s").await;
+    let guard = AddressGuard::new(Vec::new());
+    bench.deliver.client = DeliveryClient::with_resolver(guard, Inside).unwrap();
+    let hook = bench.hook("https://endpoint.example.com/hook").await;
+    assert!(bench.work([job(&hook)]).await.is_empty());
+    assert_eq!(bench.count(&bench.dead_letters).await, 0);
+    let second = bench.next_job().await;
+    assert_eq!(second.attempt, 2);
+    assert!(bench.work([second]).await.is_empty());
+
+    let letter = bench.next_letter().await;
+    assert_eq!(
+        letter.message,
+        "Webhooks are only sent to public addresses."
+    );
+    let state = bench.stores.states.get(hook.id).await.unwrap().unwrap();
+    assert_eq!((state.stats.total_calls, state.failures_in_row), (0, 0));
+    let outcomes: Vec<_> = state
+        .attempts()
+        .iter()
+        .map(|attempt| attempt.outcome)
+        .collect();
+    assert_eq!(outcomes, [Outcome::NameRefused; 2]);
 }
 
 #[tokio::test]

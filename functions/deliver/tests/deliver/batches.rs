@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use aws_smithy_http_client::Builder;
-use reqwest::dns::{Name, Resolve, Resolving};
+use futures_util::future::BoxFuture;
 use serde_json::json;
 use shared::{
     clock,
-    deliver::{client::DeliveryClient, guard::AddressGuard},
+    deliver::{
+        client::DeliveryClient,
+        guard::AddressGuard,
+        resolve::{Found, Resolve},
+    },
     model::{DeadLetter, DeliveryJob, QueueMessage},
     queue::Queue,
 };
@@ -348,7 +352,7 @@ async fn what_is_no_job_fails_alone() {
 struct Cursed;
 
 impl Resolve for Cursed {
-    fn resolve(&self, _: Name) -> Resolving {
+    fn resolve(&self, _: &str) -> BoxFuture<'static, Found> {
         panic!("on purpose")
     }
 }

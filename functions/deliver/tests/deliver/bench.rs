@@ -274,6 +274,7 @@ pub(crate) fn job(hook: &Hook) -> DeliveryJob {
         attempt: 1,
         not_before: accepted_at,
         accepted_at,
+        event_accepted_at: None,
         payload: RawValue::from_string(PAYLOAD.to_owned()).unwrap().into(),
     }
 }

@@ -6,15 +6,17 @@ use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 use shared::{
     clock,
+    metrics::Count,
     model::{DeliveryJob, FAILURES_TO_OPEN, Hook, HookRef, OpenCircuit},
     store::Recorded,
 };
 
+use tokio::io::AsyncWriteExt;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use super::{
     bench::{Bench, PAYLOAD, encoded, event, in_time, job},
-    receiver::{answering, closed, requests, url},
+    receiver::{answering, closed, listener, read_request, requests, url},
 };
 
 fn ago(duration: SignedDuration) -> Timestamp {
@@ -43,7 +45,7 @@ async fn open(bench: &Bench, hook: &Hook, probe_at: Timestamp) -> OpenCircuit {
     let states = &bench.stores.states;
     let failing = Recorded {
         hook_id: hook.id,
-        calls: 0,
+        calls: FAILURES_TO_OPEN,
         last_call_at: open.opened_at,
         last_response_code: 500,
         succeeded: false,
@@ -102,6 +104,36 @@ async fn a_success_between_keeps_it_closed() {
     }
     assert_eq!(circuit(&bench, &hook).await, None);
     assert_eq!(bench.stats(&hook).await.total_calls, 9);
+}
+
+/// What ends within half a second is written at once.
+#[tokio::test]
+async fn five_failures_after_a_success_open_it_though_they_are_written_with_it() {
+    let (listener, addr) = listener().await;
+    let bench = Bench::new(&[addr], "1m").await;
+    let hook = bench.hook(&url(addr)).await;
+    let endpoint = async {
+        let mut requests = Vec::new();
+        for _ in 0..6 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await;
+            requests.push(stream);
+        }
+        let mut success = requests.remove(0);
+        let answer = b"HTTP/1.1 204 X\r\nconnection: close\r\n\r\n";
+        success.write_all(answer).await.unwrap();
+        while bench.metrics.counted(Count::AttemptsDelivered) == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        // The others are closed with this, and have ended later.
+    };
+    let (failed, ()) = tokio::join!(bench.work((0..6).map(|_| job(&hook))), endpoint);
+    assert!(failed.is_empty());
+    let state = bench.stores.states.get(hook.id).await.unwrap().unwrap();
+    assert_eq!(state.stats.total_calls, 6);
+    assert_eq!(state.failures_in_row, FAILURES_TO_OPEN);
+    let open = state.circuit.unwrap();
+    assert_eq!(open.probe_at, open.opened_at + Duration::from_mins(1));
 }
 
 #[tokio::test]
@@ -245,7 +277,7 @@ async fn another_hooks_circuit_is_its_own() {
     );
     open(&bench, &ill, clock::now() + Duration::from_mins(10)).await;
     assert!(bench.work([job(&ill), job(&well)]).await.is_empty());
-    assert_eq!(bench.stats(&ill).await.total_calls, 0);
+    assert_eq!(bench.stats(&ill).await.total_calls, FAILURES_TO_OPEN);
     assert_eq!(bench.stats(&well).await.total_calls, 1);
 }
 
@@ -255,5 +287,6 @@ async fn a_refused_target_was_not_called_and_opens_nothing() {
     let hook = bench.hook(&url(closed().await)).await;
     assert!(bench.work((0..10).map(|_| job(&hook))).await.is_empty());
     assert_eq!(circuit(&bench, &hook).await, None);
+    assert_eq!(bench.stats(&hook).await.total_calls, 0);
     assert_eq!(bench.count(&bench.dead_letters).await, 10);
 }

@@ -132,6 +132,7 @@ pub(crate) fn job(delivery_id: u128, hook: u64) -> DeliveryJob {
         attempt: 5,
         not_before: "2025-01-20T15:30:00Z".parse().unwrap(),
         accepted_at: "2025-01-20T15:30:00Z".parse().unwrap(),
+        event_accepted_at: None,
         payload: Arc::from(RawValue::from_string(PAYLOAD.to_owned()).unwrap()),
     }
 }

@@ -8,7 +8,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::{
     clock,
-    model::{AttemptRecord, DeadLetter, DeliveryJob, Hook, HookId, HookRef, OpenCircuit, Outcome},
+    model::{
+        AttemptRecord, DeadLetter, DeliveryJob, Hook, HookId, HookRef, OpenCircuit, Outcome,
+        TlsFailure,
+    },
     store::Recorded,
 };
 use testing::{DOWNTOWN, MIAMI, ROOT, STUDENT, user};
@@ -28,6 +31,7 @@ pub(crate) fn letter(hook: &Hook, number: usize, at: Timestamp) -> DeadLetter {
             attempt: 5,
             not_before: at,
             accepted_at: at,
+            event_accepted_at: None,
             payload: serde_json::value::RawValue::from_string("{}".to_owned())
                 .unwrap()
                 .into(),
@@ -249,9 +253,15 @@ async fn every_mistake_is_named_and_nothing_is_stored() {
             "Ensure this field has no more than 64 characters.",
         ),
         (
-            json!({"event": ADDED, "target": format!("https://a.com/{}", "x".repeat(242))}),
+            json!({"event": ADDED, "target": format!("https://a.com/{}", "x".repeat(2_035))}),
             "target",
-            "Ensure this field has no more than 255 characters.",
+            "Ensure this field has no more than 2048 characters.",
+        ),
+        (
+            // As it is sent, each of these is six characters.
+            json!({"event": ADDED, "target": format!("https://a.com/{}", "é".repeat(2_000))}),
+            "target",
+            "Ensure this field has no more than 2048 characters.",
         ),
         (
             json!({"event": ADDED, "target": "https://a.com/\0"}),
@@ -439,7 +449,7 @@ async fn the_newest_attempts_are_listed_without_a_word_of_why_a_target_was_refus
     };
     let long_ago = AttemptRecord {
         at: now - SignedDuration::from_hours(8 * 24),
-        ..record(7, Outcome::Answered(500))
+        ..record(11, Outcome::Answered(500))
     };
     let attempts = vec![
         record(1, Outcome::Answered(204)),
@@ -448,14 +458,18 @@ async fn the_newest_attempts_are_listed_without_a_word_of_why_a_target_was_refus
             ..record(2, Outcome::Answered(503))
         },
         record(3, Outcome::TimedOut),
-        record(4, Outcome::Broken),
-        record(5, Outcome::Unreachable),
-        record(6, Outcome::Refused),
+        record(4, Outcome::ConnectionClosed),
+        record(5, Outcome::ConnectionRefused),
+        record(6, Outcome::Unresolved),
+        record(7, Outcome::Tls(TlsFailure::Expired)),
+        record(8, Outcome::Protocol),
+        record(9, Outcome::Refused),
+        record(10, Outcome::NameRefused),
         long_ago,
     ];
     let recorded = Recorded {
         hook_id: HookId::new(1).unwrap(),
-        calls: 7,
+        calls: 11,
         last_call_at: now,
         last_response_code: 204,
         succeeded: true,
@@ -473,7 +487,7 @@ async fn the_newest_attempts_are_listed_without_a_word_of_why_a_target_was_refus
         .unwrap();
 
     let list = api.get("hook/1/attempts").await.expect(200);
-    assert_eq!(list["count"], 6);
+    assert_eq!(list["count"], 10);
     let rows = list["results"].as_array().unwrap();
     let shown: Vec<_> = rows
         .iter()
@@ -489,9 +503,13 @@ async fn the_newest_attempts_are_listed_without_a_word_of_why_a_target_was_refus
         (1, json!(204), Value::Null),
         (2, json!(503), json!("http_status")),
         (3, json!(504), json!("timeout")),
-        (4, json!(502), json!("broken_connection")),
-        (5, json!(502), json!("unreachable")),
-        (6, json!(502), json!("unreachable")),
+        (4, json!(502), json!("connection_closed")),
+        (5, json!(502), json!("connection_refused")),
+        (6, json!(502), json!("dns")),
+        (7, json!(502), json!("tls")),
+        (8, json!(502), json!("protocol")),
+        (9, json!(502), json!("refused_address")),
+        (10, json!(502), json!("refused_address")),
     ];
     assert_eq!(
         shown,

@@ -156,6 +156,7 @@ fn letter(delivery_id: u128, hook_id: u64, owner: &str, second: i64) -> DeadLett
             attempt: 8,
             not_before: at(second),
             accepted_at: at(0),
+            event_accepted_at: None,
             payload: payload.into(),
         },
         message: "The endpoint answered 500.".to_owned(),
@@ -214,6 +215,7 @@ async fn the_deliveries_of_an_error_go_back_once_with_their_ids() {
         assert_eq!(job.payload.get(), "{\"id\": 1.0}");
         assert_eq!(job.accepted_at, job.not_before);
         assert!((before..=clock::now()).contains(&job.accepted_at));
+        assert_eq!(job.event_accepted_at(), at(0));
     }
     // The record of what happened stays, and looks repaired.
     assert_eq!(function.count(DOWNTOWN).await, 1);
@@ -445,7 +447,7 @@ async fn a_ping_sends_what_the_sample_shows_and_tells_how_that_went() {
             302,
             json!("http_status"),
         ),
-        ("nonsense\r\n\r\n", 502, json!("broken_connection")),
+        ("nonsense\r\n\r\n", 502, json!("protocol")),
     ] {
         let (addr, mut bodies) = endpoint(answer).await;
         let function = Function::start(vec![addr]).await;
@@ -472,6 +474,42 @@ async fn a_ping_sends_what_the_sample_shows_and_tells_how_that_went() {
             let shown = function.api.of(DOWNTOWN).get(&path).await;
             assert_eq!(shown.0.body(), body.as_bytes());
         }
+    }
+}
+
+#[tokio::test]
+async fn a_ping_says_that_it_is_one_and_which_hook_it_is_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let function = Function::start(vec![addr]).await;
+    let mut hook = hook(7, DOWNTOWN, &format!("http://{addr}/x"));
+    hook.subscription.service_id = Some("my service".to_owned());
+    function.store(hook, Some("{}")).await;
+    let endpoint = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"{}") {
+            assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+        }
+        let answer = b"HTTP/1.1 204 X\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+        String::from_utf8(request).unwrap()
+    };
+    let (pinged, request) = tokio::join!(function.post(DOWNTOWN, "hook/7/ping"), endpoint);
+    pinged.expect(200);
+    let event = format!("Webhook-Event: {EVENT}");
+    for line in [
+        "Webhook-Test: ping",
+        "Webhook-Attempt: 1",
+        "Webhook-Hook: 7",
+        "Webhook-Academy: downtown-campus",
+        "Webhook-Service-Id: my%20service",
+        &event,
+    ] {
+        assert!(
+            request.lines().any(|sent| sent == line),
+            "{line} in {request}"
+        );
     }
 }
 
@@ -507,7 +545,7 @@ async fn a_ping_is_no_delivery_and_an_open_circuit_does_not_stop_it() {
 }
 
 #[tokio::test]
-async fn refused_and_unreachable_are_answered_alike() {
+async fn a_refused_address_has_one_class_and_no_exact_time() {
     // Nobody listens where somebody has just listened.
     let closed = TcpListener::bind("127.0.0.1:0")
         .await
@@ -524,7 +562,13 @@ async fn refused_and_unreachable_are_answered_alike() {
     function
         .store(hook(3, DOWNTOWN, "http://10.0.0.1/x"), None)
         .await;
-    for id in [1, 2, 3] {
+    let pinged = function.post(DOWNTOWN, "hook/1/ping").await.expect(200);
+    let ms = pinged["ms"].as_u64().unwrap();
+    assert_eq!(
+        pinged,
+        json!({"code": 502, "ms": ms, "failure": "connection_refused"})
+    );
+    for id in [2, 3] {
         let started = Instant::now();
         let pinged = function
             .post(DOWNTOWN, &format!("hook/{id}/ping"))
@@ -533,7 +577,7 @@ async fn refused_and_unreachable_are_answered_alike() {
         let ms = pinged["ms"].as_u64().unwrap();
         assert_eq!(
             pinged,
-            json!({"code": 502, "ms": ms, "failure": "unreachable"})
+            json!({"code": 502, "ms": ms, "failure": "refused_address"})
         );
         assert!((1_000..2_000).contains(&ms), "{id}: {ms}");
         assert!(started.elapsed().as_millis() >= u128::from(ms));

@@ -1,18 +1,24 @@
 //! Connections that are kept, and how they end.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use futures_util::future::join_all;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
 use rstest::rstest;
 use shared::{
-    deliver::{client::DeliveryClient, guard::AddressGuard},
+    deliver::{
+        client::DeliveryClient,
+        guard::AddressGuard,
+        resolve::{Found, Resolve},
+    },
     model::{DELIVERY_DEADLINE, Outcome},
 };
 use tokio::{
@@ -20,7 +26,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Notify,
     task::JoinSet,
-    time::{Duration, Instant, timeout},
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -90,6 +96,8 @@ enum End {
     CloseWithinTheHead,
 }
 
+const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n";
+
 async fn end(mut stream: TcpStream, end: End) {
     match end {
         End::Close => {}
@@ -119,6 +127,51 @@ async fn a_request_on_a_kept_connection_that_ends_is_sent_once_more_as_it_was(
     assert_untouched(listener);
 }
 
+/// A resolver whose second look-up finds nothing, and says when it has begun.
+#[derive(Clone, Default)]
+struct SecondIsSilent {
+    lookups: Arc<AtomicUsize>,
+    second: Arc<Notify>,
+}
+
+impl Resolve for SecondIsSilent {
+    fn resolve(&self, _: &str) -> BoxFuture<'static, Found> {
+        if self.lookups.fetch_add(1, Ordering::Relaxed) == 1 {
+            self.second.notify_one();
+            return std::future::pending().boxed();
+        }
+        async { Ok(vec![IpAddr::from([127, 0, 0, 1])]) }.boxed()
+    }
+}
+
+/// While a request has a connection opened, another one may come back, and is taken.
+#[rstest]
+#[case::a_close(b"")]
+#[case::a_408(REQUEST_TIMEOUT)]
+#[tokio::test]
+async fn a_connection_that_comes_back_while_one_is_opened_counts_as_kept(#[case] last: &[u8]) {
+    let (listener, addr) = listener().await;
+    let resolver = SecondIsSilent::default();
+    let guard = AddressGuard::new(vec![addr]);
+    let client = DeliveryClient::with_resolver(guard, resolver.clone()).unwrap();
+    let target = target(&format!("http://endpoint.example:{}/hook", addr.port()));
+    let payload = payload("{}");
+    let endpoint = async {
+        let mut stream = accept(&listener).await;
+        resolver.second.notified().await;
+        stream.write_all(NO_CONTENT).await.unwrap();
+        read_request(&mut stream).await;
+        stream.write_all(last).await.unwrap();
+        drop(stream);
+        let mut stream = accept(&listener).await;
+        stream.write_all(NO_CONTENT).await.unwrap();
+    };
+    let attempts = join_all((0..2).map(|_| post(&client, &target, &payload)));
+    let (outcomes, ()) = meet(attempts, endpoint).await;
+    assert_eq!(outcomes, [Outcome::Answered(204); 2]);
+    assert_untouched(listener);
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_request_on_a_new_connection_that_ends_is_a_failed_attempt(
@@ -129,7 +182,7 @@ async fn a_request_on_a_new_connection_that_ends_is_a_failed_attempt(
     let endpoint = async { end(accept(&listener).await, how).await };
     let (target, payload) = (at(addr), payload("{}"));
     let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
-    assert_eq!(outcome, Outcome::Broken);
+    assert_eq!(outcome, Outcome::ConnectionClosed);
     assert_untouched(listener);
 }
 
@@ -216,54 +269,91 @@ async fn an_idle_connection_is_kept_for_seconds(#[case] idle: Duration, #[case] 
     assert_untouched(listener);
 }
 
-/// Leads every name here, but for the second time, when it says that it was asked and never answers.
-#[derive(Clone, Default)]
-struct SecondLookupHangs {
-    lookups: Arc<AtomicUsize>,
-    second: Arc<Notify>,
+/// A server that waited for a request on a kept connection says so before it closes it.
+#[tokio::test]
+async fn a_408_on_a_kept_connection_is_answered_with_the_request_on_a_new_one() {
+    let (listener, addr, client, mut stream) = kept().await;
+    let endpoint = async {
+        let on_the_kept = read_request(&mut stream).await;
+        stream.write_all(REQUEST_TIMEOUT).await.unwrap();
+        drop(stream);
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let on_a_new = read_request(&mut stream).await;
+        stream.write_all(NO_CONTENT).await.unwrap();
+        (on_the_kept, on_a_new)
+    };
+    let (target, payload) = (at(addr), payload("{\"n\":1}"));
+    let (outcome, requests) = meet(post(&client, &target, &payload), endpoint).await;
+    assert_eq!(outcome, Outcome::Answered(204));
+    assert_eq!(requests.0, requests.1);
+    assert_untouched(listener);
 }
 
-impl Resolve for SecondLookupHangs {
-    fn resolve(&self, _: Name) -> Resolving {
-        let is_second = self.lookups.fetch_add(1, Ordering::Relaxed) == 1;
-        let second = Arc::clone(&self.second);
-        Box::pin(async move {
-            if is_second {
-                second.notify_one();
-                std::future::pending::<()>().await;
-            }
-            let here = SocketAddr::from(([127, 0, 0, 1], 0));
-            Ok(Box::new(std::iter::once(here)) as Addrs)
-        })
+#[tokio::test]
+async fn a_408_on_a_new_connection_is_the_answer() {
+    let (listener, addr) = listener().await;
+    let client = client(&[addr]);
+    let endpoint = async {
+        let mut stream = accept(&listener).await;
+        stream.write_all(REQUEST_TIMEOUT).await.unwrap();
+    };
+    let (target, payload) = (at(addr), payload("{}"));
+    let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
+    assert_eq!(outcome, Outcome::Answered(408));
+    assert_untouched(listener);
+}
+
+/// What of it is the body depends on who reads it.
+#[rstest]
+#[case::a_body("5\r\nhello\r\n0\r\n\r\n")]
+#[case::no_body("0\r\n\r\n")]
+#[tokio::test]
+async fn an_answer_with_two_lengths_counts_and_no_request_follows_it(#[case] body: &str) {
+    let (listener, addr) = listener().await;
+    let client = client(&[addr]);
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n";
+    let answer = format!("{head}{body}");
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let endpoint = async {
+            let mut stream = accept(&listener).await;
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream
+        };
+        let (target, payload) = (at(addr), payload("{}"));
+        let (outcome, stream) = meet(post(&client, &target, &payload), endpoint).await;
+        assert_eq!(outcome, Outcome::Answered(200));
+        open.push(stream);
     }
 }
 
 #[tokio::test]
-async fn a_request_that_began_to_open_a_connection_and_took_a_kept_one_is_sent_once_more() {
+async fn connections_are_kept_again_when_an_answer_with_two_lengths_is_long_past() {
     let (listener, addr) = listener().await;
-    let resolver = SecondLookupHangs::default();
-    let guard = AddressGuard::new(vec![addr]);
-    let client = DeliveryClient::with_resolver(guard, resolver.clone()).unwrap();
-    let target = target(&format!("http://endpoint.example:{}/hook", addr.port()));
-    let payload = payload("{}");
+    let (client, target, payload) = (client(&[addr]), at(addr), payload("{}"));
+    let answer =
+        b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    for (answer, status) in [(&answer[..], 200), (NO_CONTENT, 204)] {
+        let endpoint = async { accept(&listener).await.write_all(answer).await.unwrap() };
+        let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
+        assert_eq!(outcome, Outcome::Answered(status));
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(10)).await;
+    tokio::time::resume();
     let endpoint = async {
-        let mut kept = accept(&listener).await;
-        resolver.second.notified().await;
-        kept.write_all(NO_CONTENT).await.unwrap();
-        read_request(&mut kept).await;
-        drop(kept);
-        let mut fresh = accept(&listener).await;
-        fresh.write_all(NO_CONTENT).await.unwrap();
+        let mut stream = accept(&listener).await;
+        stream.write_all(NO_CONTENT).await.unwrap();
+        read_request(&mut stream).await;
+        stream.write_all(NO_CONTENT).await.unwrap();
     };
     let attempts = async {
-        let first = post(&client, &target, &payload);
-        tokio::join!(first, post(&client, &target, &payload))
+        let first = post(&client, &target, &payload).await;
+        let second = post(&client, &target, &payload).await;
+        (first, second)
     };
-    let endpoint = timeout(DELIVERY_DEADLINE * 2, endpoint);
-    let (outcomes, met) = tokio::join!(attempts, endpoint);
+    let (outcomes, ()) = meet(attempts, endpoint).await;
     assert_eq!(outcomes, (Outcome::Answered(204), Outcome::Answered(204)));
-    met.unwrap();
-    assert_untouched(listener);
 }
 
 #[tokio::test]
@@ -276,12 +366,12 @@ async fn a_request_is_not_sent_a_third_time() {
     };
     let (target, payload) = (at(addr), payload("{}"));
     let (outcome, ()) = meet(post(&client, &target, &payload), endpoint).await;
-    assert_eq!(outcome, Outcome::Broken);
+    assert_eq!(outcome, Outcome::ConnectionClosed);
     assert_untouched(listener);
 }
 
 #[rstest]
-#[case::nonsense("this is no HTTP\r\n\r\n", Outcome::Broken)]
+#[case::nonsense("this is no HTTP\r\n\r\n", Outcome::Protocol)]
 #[case::half_an_answer(
     "HTTP/1.1 500 Oh\r\ncontent-length: 100\r\n\r\nhello",
     Outcome::Answered(500)

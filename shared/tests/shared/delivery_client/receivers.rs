@@ -1,9 +1,10 @@
 //! Receivers that misbehave: whatever one does, the attempt ends within its deadline as one outcome,
 //! it makes one connection, and deliveries to others at the same time arrive.
 
+use proptest::{collection::vec, prelude::*};
 use rstest::rstest;
-use shared::model::Outcome::{self, Answered, Broken, TimedOut};
-use tokio::{io::AsyncWriteExt, time::Instant};
+use shared::model::Outcome::{self, Answered, ConnectionClosed, Protocol, TimedOut};
+use tokio::{io::AsyncWriteExt, runtime::Builder, time::Instant};
 
 use super::{
     accept, assert_deadline, assert_untouched, at, client, listener, meet, payload, post,
@@ -80,7 +81,79 @@ async fn an_answer_counts(#[case] outcome: Outcome, #[case] steps: &'static [Ste
     assert_outcome(steps, "{}", outcome).await;
 }
 
-/// A connection on which no whole answer comes.
+/// A head with lines in it that are no headers, or no good ones: its status is the answer.
+#[rstest]
+#[case::a_folded_header("x: a\r\n b\r\n\tc\r\n")]
+#[case::a_first_line_that_is_folded(" x\r\n")]
+#[case::a_control_byte_in_a_value("set-cookie: a=\u{1}\u{7f}\r\n")]
+#[case::a_space_before_the_colon("X-Powered-By : PHP\r\n")]
+#[case::a_line_without_a_colon("this is no header\r\n")]
+#[case::a_header_without_a_name(": x\r\n")]
+#[case::a_name_that_is_none("x y: z\r\n(x): y\r\n")]
+#[case::letters_that_are_not_ascii("x: é\r\né: x\r\n")]
+#[case::lines_that_end_without_a_carriage_return("x: y\nz\n")]
+#[tokio::test]
+async fn an_odd_head_is_an_answer(#[case] lines: &str) {
+    let answers = [
+        format!("HTTP/1.1 201 Created\r\n{lines}content-length: 0\r\n\r\n"),
+        format!("HTTP/1.1 201 Created\r\ncontent-length: 0\r\ny: z\r\n{lines}\r\n"),
+    ];
+    for answer in answers {
+        assert_eq!(
+            answered(answer.as_bytes()).await,
+            Answered(201),
+            "{answer:?}"
+        );
+    }
+}
+
+#[rstest]
+#[case::hundreds_of_fields(1_000, 8, Answered(200))]
+#[case::as_many_as_there_may_be(1_024, 8, Answered(200))]
+#[case::one_more(1_025, 8, Protocol)]
+#[case::long_ones(50, 7_800, Answered(200))]
+#[case::one_that_is_as_long_as_400_kib(1, 400 * 1024, Answered(200))]
+#[case::far_more_than_there_may_be(500, 7_800, Protocol)]
+#[tokio::test]
+async fn a_large_head_is_an_answer_within_bounds(
+    #[case] fields: usize,
+    #[case] length: usize,
+    #[case] outcome: Outcome,
+) {
+    let field = format!("x: {}\r\n", "x".repeat(length));
+    let answer = format!("HTTP/1.1 200 OK\r\n{}\r\n", field.repeat(fields));
+    assert_eq!(answered(answer.as_bytes()).await, outcome);
+}
+
+/// What a receiver that answers so, and closes the connection then, makes of an attempt.
+async fn answered(answer: &[u8]) -> Outcome {
+    let (listener, addr) = listener().await;
+    let (client, target, payload) = (client(&[addr]), at(addr), payload("{}"));
+    let endpoint = async {
+        let mut stream = accept(&listener).await;
+        // It may have hung up when it has seen enough.
+        let _ = stream.write_all(answer).await;
+    };
+    meet(post(&client, &target, &payload), endpoint).await.0
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// But for the bytes that end a line, and the one that no text has.
+    #[test]
+    fn whatever_lines_a_head_has_its_status_is_the_answer(
+        status in 200_u16..600,
+        lines in vec("[^\0\r\n]{1,40}", 0..20),
+    ) {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let answer = format!("HTTP/1.1 {status} X\r\n{}\r\n\r\n", lines.join("\r\n"));
+        let outcome = runtime.block_on(answered(answer.as_bytes()));
+        prop_assert_eq!(outcome, Answered(status));
+    }
+}
+
+/// A connection that ends before a whole answer has come.
 #[rstest]
 #[case::a_close_at_once(&[])]
 #[case::a_close_instead_of_an_answer(&[ReadRequest])]
@@ -89,6 +162,13 @@ async fn an_answer_counts(#[case] outcome: Outcome, #[case] steps: &'static [Ste
 #[case::a_reset_at_once(&[Reset])]
 #[case::a_reset_instead_of_an_answer(&[ReadRequest, Reset])]
 #[case::a_reset_in_the_head(&[ReadRequest, Write("HTTP/1.1 200 OK\r\n"), Reset])]
+#[tokio::test]
+async fn no_whole_answer_is_a_closed_connection(#[case] steps: &'static [Step]) {
+    assert_outcome(steps, "{}", ConnectionClosed).await;
+}
+
+/// A connection on which something else than an answer comes.
+#[rstest]
 #[case::another_protocol(&[ReadRequest, Write("SSH-2.0-OpenSSH_9.6\r\n")])]
 #[case::a_page_without_a_head(&[ReadRequest, Write("<html><body>hello</body></html>\r\n")])]
 #[case::garbage(&[ReadRequest, Write("\0\u{1}\u{2}\u{7f}\r\n\r\n")])]
@@ -96,16 +176,18 @@ async fn an_answer_counts(#[case] outcome: Outcome, #[case] steps: &'static [Ste
 #[case::a_version_that_was_not_asked_for(&[ReadRequest, Write("HTTP/2 200\r\n\r\n")])]
 #[case::a_status_below_100(&[ReadRequest, Write("HTTP/1.1 099 ?\r\n\r\n")])]
 #[case::a_status_of_four_digits(&[ReadRequest, Write("HTTP/1.1 2000 ?\r\n\r\n")])]
-#[case::a_header_without_a_name(&[ReadRequest, Write("HTTP/1.1 200 OK\r\n: x\r\n\r\n")])]
 #[case::two_lengths(&[ReadRequest, Write("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx")])]
 #[case::a_length_below_zero(&[ReadRequest, Write("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n")])]
+#[case::a_zero_byte(&[ReadRequest, Write("HTTP/1.1 200 OK\r\nx: \0\r\n\r\n")])]
 #[case::a_reason_without_end(&[ReadRequest, Write("HTTP/1.1 200 "), Flood("x")])]
 #[case::headers_without_end(&[ReadRequest, Write("HTTP/1.1 200 OK\r\n"), Flood("x-x: x\r\n")])]
+#[case::lines_without_end(&[ReadRequest, Write("HTTP/1.1 200 OK\r\n"), Flood("x\r\n")])]
 #[case::a_header_without_end(&[ReadRequest, Write("HTTP/1.1 200 OK\r\nx: "), Flood("x")])]
+#[case::a_fold_without_end(&[ReadRequest, Write("HTTP/1.1 200 OK\r\nx: x\r\n"), Flood(" x\r\n")])]
 #[case::empty_lines_without_end(&[ReadRequest, Flood("\r\n")])]
 #[tokio::test]
-async fn no_whole_answer_breaks_off(#[case] steps: &'static [Step]) {
-    assert_outcome(steps, "{}", Broken).await;
+async fn what_is_no_http_answer_is_told_apart(#[case] steps: &'static [Step]) {
+    assert_outcome(steps, "{}", Protocol).await;
 }
 
 /// A receiver that takes its time has as much of it as any other.
@@ -126,7 +208,7 @@ async fn no_whole_answer_in_30_seconds_is_a_time_out(#[case] steps: &'static [St
 /// A receiver that has not read the request when it ends it.
 #[rstest]
 #[case::an_answer(Answered(413), &[ReadALittle, Write("HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n"), ReadOn])]
-#[case::a_reset(Broken, &[ReadALittle, Reset])]
+#[case::a_reset(ConnectionClosed, &[ReadALittle, Reset])]
 #[case::silence(TimedOut, &[ReadALittle, Hang])]
 #[tokio::test]
 async fn a_request_need_not_be_read(#[case] outcome: Outcome, #[case] steps: &'static [Step]) {

@@ -209,6 +209,7 @@ fn the_largest_payload_fits_a_message_on_its_way_and_at_its_end() {
         attempt: u32::MAX,
         not_before: now,
         accepted_at: now,
+        event_accepted_at: None,
         payload: RawValue::from_string(payload).unwrap().into(),
     };
     let letter = DeadLetter {
