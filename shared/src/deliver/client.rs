@@ -17,7 +17,8 @@
 //! dead, and none of them shows it before a request goes out on it. So the resend never takes another
 //! kept connection: it goes out on a fresh one, which is not kept. And idle connections are kept for
 //! seconds only, so that a process that was frozen finds few; that alone is not enough, since its
-//! clock may have been frozen with it.
+//! clock may have been frozen with it. One that was dropped in silence cannot be told from a slow
+//! endpoint, and costs the attempt.
 //!
 //! # What is an answer
 //!
