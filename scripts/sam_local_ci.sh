@@ -48,13 +48,20 @@ in_namespaces() {
         for group in "${groups[@]}"; do
             echo "$BASHPID" >"$group/cgroup.procs"
         done
-        exec unshare --mount --net --pid --cgroup --fork --kill-child --mount-proc \
+        # It ends with this script, however that ends, and with it everything that runs in the namespaces.
+        exec setpriv --pdeathsig KILL unshare --mount --net --pid --cgroup --fork --kill-child --mount-proc \
             bash scripts/sam_local_ci.sh inside "$work"
-    )
+    ) &
+    child=$!
+    # Unlike for a command, a signal is not kept waiting for this.
+    wait "$child"
 }
 
 remove() {
     local group tries
+    if [[ $child ]]; then
+        kill -KILL "$child" 2>/dev/null && wait "$child" 2>/dev/null
+    fi
     for group in "${groups[@]}"; do
         # What was killed may be a moment in ending.
         for ((tries = 0; tries < 100; tries++)); do
@@ -69,14 +76,18 @@ outside() {
     [[ $(uname -sm) == "Linux x86_64" ]] || leave_out "its functions are built for x86_64 Linux, and this is $(uname -sm)"
     ((EUID == 0)) || leave_out "a daemon of its own needs root"
     local tool
-    for tool in unshare findmnt ip apt-get dpkg; do
+    for tool in unshare setpriv findmnt ip apt-get dpkg; do
         command -v "$tool" >/dev/null || leave_out "there is no $tool"
     done
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || leave_out "there are no ca-certificates where Debian has them"
     unshare --mount --net --pid --cgroup --fork true 2>/dev/null || leave_out "no namespaces can be made here"
     work=$(mktemp -d)
     groups=()
+    child=
     trap remove EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     command -v dockerd >/dev/null && command -v iptables >/dev/null || unpack_docker
     in_namespaces
 }

@@ -245,6 +245,8 @@ fn an_alarm_tells_whoever_wants_to_be_told_and_silence_is_no_alarm() {
     assert_eq!(text(&TEMPLATE["Parameters"]["AlarmEmail"]["Default"]), "");
     for (name, alarm) in alarms() {
         assert_eq!(text(&alarm["TreatMissingData"]), "notBreaching", "{name}");
+        assert_eq!(text(&alarm["ComparisonOperator"]), "GreaterThanThreshold");
+        assert!(alarm["ActionsEnabled"].is_badvalue(), "{name}");
         for actions in ["AlarmActions", "OKActions"] {
             let [condition, topic, nobody] = alarm[actions].as_vec().unwrap().as_slice() else {
                 panic!("{name}: {actions} are conditional");

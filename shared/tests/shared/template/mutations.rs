@@ -157,6 +157,67 @@ const TAKEN_OUT: &[(&str, &str, &str)] = &[
 
 /// What is written in, and the rule that forbids it.
 const WRITTEN_IN: &[(&str, &str, &str, &str)] = &[
+    (
+        "types",
+        "Resources/Bus",
+        "Type",
+        "AWS::Events::EventBusPolicy",
+    ),
+    ("types", "Resources", "Access", "{Type: 'AWS::IAM::Policy'}"),
+    (
+        "types",
+        "Resources",
+        "Access",
+        "{Type: 'AWS::Lambda::Permission'}",
+    ),
+    ("tables", TABLES, "Properties/ResourcePolicy", "{}"),
+    ("rights", RIGHTS, "Action", "'dynamodb:???????'"),
+    (
+        "queue policies",
+        "Resources",
+        "EventsQueuePolicy2",
+        "{Type: 'AWS::SQS::QueuePolicy', Properties: {Queues: [EventsQueue]}}",
+    ),
+    (
+        "queue policies",
+        "Resources/EventsRule/Properties",
+        "State",
+        "DISABLED",
+    ),
+    (
+        "queue policies",
+        "Resources/EventsRule/Properties/Targets/#",
+        "InputPath",
+        "$.detail",
+    ),
+    ("workers", WORKERS, "FilterCriteria", "{Filters: []}"),
+    ("workers", WORKERS, "Enabled", "false"),
+    ("logging", GLOBALS, "LoggingConfig/LogFormat", "Text"),
+    (
+        "logging",
+        FUNCTIONS,
+        "LoggingConfig/ApplicationLogLevel",
+        "FATAL",
+    ),
+    (
+        "versions",
+        FUNCTIONS,
+        "AutoPublishAliasAllProperties",
+        "false",
+    ),
+    (
+        "versions",
+        FUNCTIONS,
+        "DeploymentPreference",
+        "{Enabled: false}",
+    ),
+    (
+        "versions",
+        "Resources/Deliver/Properties",
+        "EphemeralStorage",
+        "{Size: [GathersDeliveries, 1024, 512]}",
+    ),
+    ("versions", FUNCTIONS, "Layers", "['layer-${Environment}']"),
     ("partial batches", WORKERS, "FunctionResponseTypes", "[]"),
     (
         "visibility",

@@ -39,7 +39,7 @@ pub(super) fn rights(template: &Template, complaints: &mut Complaints) {
                 .iter()
                 .copied()
                 .chain(resources.filter(|_| !of_lambda));
-            let anything = named.any(|name| name.contains('*'));
+            let anything = named.any(|name| name.contains(['*', '?']));
             let all_but = entries(statement).any(|(part, _)| part.starts_with("Not"));
             complaints.unless(!anything && !all_but, resource, "a right to anything");
         }
@@ -123,13 +123,20 @@ pub(super) fn roles(template: &Template, complaints: &mut Complaints) {
 pub(super) fn queue_policies(template: &Template, complaints: &mut Complaints) {
     let policies = template.resources("AWS::SQS::QueuePolicy");
     for queue in template.resources("AWS::SQS::Queue") {
-        let mut of_queue = policies
+        let of_queue: Vec<&str> = policies
             .iter()
-            .map(|policy| template.properties(policy))
-            .filter(|policy| texts(&policy["Queues"]) == [queue]);
-        let tls_only =
-            of_queue.any(|policy| statements(policy).into_iter().any(refuses_plain_http));
-        complaints.unless(tls_only, queue, "requests without TLS are not refused");
+            .filter(|policy| texts(&template.properties(policy)["Queues"]).contains(&queue))
+            .copied()
+            .collect();
+        // Of several policies of a queue SQS keeps one.
+        let tls_only = matches!(of_queue[..], [policy]
+            if statements(template.properties(policy)).into_iter().any(refuses_plain_http));
+        let which = format!("{queue}, {of_queue:?}");
+        complaints.unless(
+            tls_only,
+            &which,
+            "requests without TLS are not refused by its one policy",
+        );
     }
     for policy in &policies {
         let properties = template.properties(policy);
@@ -173,6 +180,20 @@ pub(super) fn queue_policies(template: &Template, complaints: &mut Complaints) {
             of_policy.iter().any(|queue| queues.contains(queue))
         });
         let waited_for = texts(&resource["DependsOn"]);
+        let parts: Vec<_> = entries(&resource["Properties"])
+            .map(|(part, _)| part)
+            .collect();
+        let all = parts == ["Description", "EventBusName", "EventPattern", "Targets"];
+        complaints.unless(all, rule, "it may be off");
+        for target in resource["Properties"]["Targets"]
+            .as_vec()
+            .into_iter()
+            .flatten()
+        {
+            let parts: Vec<_> = entries(target).map(|(part, _)| part).collect();
+            let all = parts == ["Id", "Arn", "DeadLetterConfig"];
+            complaints.unless(all, rule, "events are not handed on whole, or not retried");
+        }
         let after_them = needed.into_iter().all(|policy| waited_for.contains(policy));
         complaints.unless(after_them, rule, "does not depend on the queue policies");
     }

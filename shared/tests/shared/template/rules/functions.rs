@@ -68,6 +68,13 @@ pub(super) fn logging(template: &Template, complaints: &mut Complaints) {
         let as_wanted = config[setting].as_str() == Some(wanted);
         complaints.unless(as_wanted, "Globals", &format!("{setting} is not {wanted}"));
     }
+    for function in template.resources(FUNCTION) {
+        let own = entries(&template.properties(function)["LoggingConfig"]);
+        let only_group = own
+            .map(|(setting, _)| setting)
+            .all(|setting| setting == "LogGroup");
+        complaints.unless(only_group, function, "logging of its own");
+    }
     let parameter = &template["Parameters"]["SystemLogLevel"];
     let quiet = parameter["Default"].as_str() == Some("WARN");
     complaints.unless(
@@ -157,6 +164,14 @@ pub(super) fn versions(template: &Template, complaints: &mut Complaints) {
 
     for function in template.resources(FUNCTION) {
         let properties = template.properties(function);
+        for setting in [
+            "AutoPublishAlias",
+            "AutoPublishAliasAllProperties",
+            "DeploymentPreference",
+        ] {
+            let of_all = properties[setting].is_badvalue();
+            complaints.unless(of_all, function, &format!("{setting} of its own"));
+        }
         let description = properties["VersionDescription"]
             .as_str()
             .unwrap_or_default();
@@ -195,7 +210,17 @@ fn copied<'a>(template: &'a Template, properties: &'a Yaml) -> impl Iterator<Ite
     ];
     let settings = entries(properties).filter(|(name, _)| !OF_NO_VERSION.contains(name));
     let texts = settings.flat_map(|(_, value)| leaves(value));
-    texts.filter(|text| !template["Parameters"][*text].is_badvalue())
+    texts.flat_map(|text| parameters(template, text))
+}
+
+/// The parameters that a text refers to: by their names, within it, or by a condition that it names.
+fn parameters<'a>(template: &'a Template, text: &'a str) -> BTreeSet<&'a str> {
+    let is_parameter = |name: &&str| !template["Parameters"][*name].is_badvalue();
+    let mut parameters = named(template, text);
+    parameters.extend([text].into_iter().filter(is_parameter));
+    let condition = leaves(&template["Conditions"][text]).into_iter();
+    parameters.extend(condition.filter(is_parameter));
+    parameters
 }
 
 /// All texts in a value.

@@ -30,7 +30,7 @@ use super::{TEMPLATE, Template, entries, environments::refused_by, of_type, reso
 /// A rule's name, and the rule.
 type Rule = (&'static str, fn(&Template, &mut Complaints));
 
-pub(super) const RULES: [Rule; 24] = [
+pub(super) const RULES: [Rule; 25] = [
     ("partial batches", partial_batches),
     ("visibility", visibility),
     ("batches", batches),
@@ -52,6 +52,7 @@ pub(super) const RULES: [Rule; 24] = [
     ("logging", logging),
     ("log groups", log_groups),
     ("dashboard", dashboard),
+    ("types", types),
     ("throttling", throttling),
     ("architecture", architecture),
     ("assertions", assertions),
@@ -121,6 +122,37 @@ fn log_groups(template: &Template, complaints: &mut Complaints) {
         let vended = name.is_some_and(|name| name.starts_with("/aws/vendedlogs/"));
         complaints.unless(vended, group, "access logs outside of /aws/vendedlogs/");
     }
+}
+
+/// The types of what is deployed. Another one may give rights (a policy of a queue, a bus, a table, a function) or let
+/// requests in where no rule looks: whoever adds one teaches the rules about it.
+const TYPES: [&str; 14] = [
+    "AWS::ApiGatewayV2::ApiMapping",
+    "AWS::ApiGatewayV2::DomainName",
+    "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::DynamoDB::Table",
+    "AWS::Events::EventBus",
+    "AWS::Events::Rule",
+    "AWS::IAM::Role",
+    "AWS::Logs::LogGroup",
+    "AWS::SNS::Topic",
+    "AWS::SQS::Queue",
+    "AWS::SQS::QueuePolicy",
+    "AWS::Serverless::Function",
+    "AWS::Serverless::HttpApi",
+];
+
+fn types(template: &Template, complaints: &mut Complaints) {
+    for (name, described) in entries(&template["Resources"]) {
+        let kind = described["Type"].as_str().unwrap_or("none");
+        complaints.unless(
+            TYPES.contains(&kind),
+            name,
+            &format!("of a type that no rule knows: {kind}"),
+        );
+    }
+    complaints.unless(apis(template) == ["Api"], "Api", "not the only API");
 }
 
 /// Dashboards are global: those of two regions need two names.

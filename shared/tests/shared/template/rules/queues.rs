@@ -3,12 +3,21 @@
 use yaml_rust2::Yaml;
 
 use super::{Complaints, is_number};
-use crate::template::{Template, resource, texts};
+use crate::template::{Template, entries, resource, texts};
 
 const QUEUE: &str = "AWS::SQS::Queue";
 
 /// The parameter that says for how long deliveries are gathered.
 const BATCH_WINDOW: &str = "DeliverBatchWindow";
+
+/// The settings of a mapping.
+const SETTINGS: [&str; 5] = [
+    "Queue",
+    "BatchSize",
+    "MaximumBatchingWindowInSeconds",
+    "FunctionResponseTypes",
+    "ScalingConfig",
+];
 
 pub(super) fn partial_batches(template: &Template, complaints: &mut Complaints) {
     for worker in template.workers() {
@@ -92,6 +101,10 @@ pub(super) fn workers(template: &Template, complaints: &mut Complaints) {
         complaints.unless(fed, function, &format!("{queue} does not feed it"));
     }
     for worker in workers {
+        // Others choose among messages and delete the rest, or take none.
+        let mut settings = entries(worker.mapping).map(|(setting, _)| setting);
+        let known = settings.all(|setting| SETTINGS.contains(&setting));
+        complaints.unless(known, worker.function, "messages that it may never get");
         let limit = &worker.mapping["ScalingConfig"]["MaximumConcurrency"];
         let limited = is_number(template, limit);
         complaints.unless(

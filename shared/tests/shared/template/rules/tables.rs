@@ -47,6 +47,12 @@ pub(super) fn tables(template: &Template, complaints: &mut Complaints) {
             table,
             "not encrypted with the key that TableKey says",
         );
+        let shared = &properties["ResourcePolicy"];
+        complaints.unless(
+            shared.is_badvalue(),
+            table,
+            "others than our roles may use it",
+        );
         let recovery = &properties["PointInTimeRecoverySpecification"];
         let recovers = recovery["PointInTimeRecoveryEnabled"].as_bool() == Some(true);
         let as_wanted = recovers == (table != NOT_TO_BE_RESTORED);
