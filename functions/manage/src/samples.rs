@@ -50,6 +50,7 @@ error_responses!(
     ApiError::NoSample,
     ApiError::UnknownEvent("unknown.event".to_owned()),
     ApiError::UnknownAcademy("no-such-academy".to_owned()),
+    ApiError::PermissionDenied("act for this academy"),
 );
 
 /// `GET hook/sample`: of the oldest hook that the filter finds, else, with an `event`, the example
