@@ -69,9 +69,11 @@ impl FromStr for RetrySchedule {
 
     /// Reads waits separated by commas; an empty text is a schedule without retries.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim().is_empty() {
+            return Ok(Self(Vec::new()));
+        }
         text.split(',')
             .map(str::trim)
-            .filter(|item| !item.is_empty())
             .map(|item| wait(item).ok_or_else(|| InvalidSchedule(item.to_owned())))
             .collect::<Result<_, _>>()
             .map(Self)
@@ -183,6 +185,8 @@ mod tests {
     #[case("8d")]
     #[case("1s,99999999999999999999h")]
     #[case("5µ")]
+    #[case("1s,,2s")]
+    #[case("1s,")]
     fn nonsense_is_named(#[case] text: &str) {
         let error = text.parse::<RetrySchedule>().unwrap_err();
         assert!(text.ends_with(&error.0), "{error}");
