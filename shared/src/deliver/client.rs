@@ -24,7 +24,7 @@
 //!
 //! The status line. Endpoints are written by hand, and what else stands in a head is read as leniently as
 //! it can be: a line that is no header is left out, folded lines are joined, and a space before a colon is
-//! nobody's harm. A head has at most [`MOST_FIELDS`] fields and about 400 KiB. What cannot be read at all
+//! nobody's harm. A head has at most 1,024 fields and about 400 KiB. What cannot be read at all
 //! is a failure with a class of its own.
 //!
 //! # What an endpoint can cost

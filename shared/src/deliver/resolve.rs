@@ -4,7 +4,7 @@
 //! a silent one often enough, which takes half a minute and cannot be cut short. So each lookup has a
 //! thread of its own, and a name has one lookup at a time: whoever asks for it meanwhile shares the
 //! answer. However many deliveries there are to names whose servers are silent, each such name holds one
-//! thread, and no other name waits for it until [`MOST_LOOKUPS`] of them are silent at once. Tokio's
+//! thread, and no other name waits for it until 768 of them are silent at once. Tokio's
 //! blocking threads are left to others: they are fewer, and files and tables need them.
 
 use std::{
