@@ -3,7 +3,7 @@
 //! A [`World`] is a deployment's tables in memory with a few people in them, an [`Api`] a function's
 //! router as one of these people calls it. A [`Bootstrap`] is a function's own binary as Lambda runs it, in
 //! the [`Environment`] that the template gives it, and [`event_files`] are what it can be tried with. A [`Spy`]
-//! knows what the SDKs have sent. What goes wrong in here fails the test that asked for it.
+//! knows what the SDKs have sent, and [`LostAnswers`] keep them from learning what came of it. What goes wrong in here fails the test that asked for it.
 
 #![expect(
     clippy::panic,
@@ -16,6 +16,7 @@
 mod bootstrap;
 mod environment;
 mod event_files;
+mod lost_answers;
 mod spy;
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
@@ -38,6 +39,7 @@ use tower::ServiceExt;
 pub use bootstrap::{Bootstrap, Ended, Log};
 pub use environment::Environment;
 pub use event_files::{EventFile, event_files};
+pub use lost_answers::{Lost, LostAnswers};
 pub use spy::Spy;
 
 /// An academy, number 1, and the user who acts for it.

@@ -142,7 +142,7 @@ impl<'a> Round<'a> {
         let Some(circuit) = self.state.and_then(|state| state.circuit) else {
             return jobs;
         };
-        let probing = circuit.probing(self.batch.now);
+        let probing = circuit.probing(self.batch.now, rand::random());
         if let Some(probing) = probing
             && self.begin(&circuit, probing).await
         {

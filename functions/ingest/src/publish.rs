@@ -72,7 +72,7 @@ struct Pending {
     /// Whether the id is the publisher's.
     claimed: bool,
     /// The lease on the publisher's id.
-    lease: Option<i64>,
+    lease: Option<u64>,
     events: Vec<(Incoming, Occasion)>,
 }
 

@@ -26,9 +26,18 @@ pub struct OpenCircuit {
     pub probe_at: Timestamp,
     /// How many probes have been begun.
     pub probes: u32,
-    /// The end of the lease of the probe that is under way.
+    /// The lease of the probe that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probing_until: Option<Timestamp>,
+    pub probing: Option<ProbeLease>,
+}
+
+/// A worker's right to make the probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeLease {
+    /// When it ends, if nothing is heard of the probe.
+    pub until: Timestamp,
+    /// Names it: two workers begin a probe at the same time, and one of them makes it.
+    pub nonce: u64,
 }
 
 impl OpenCircuit {
@@ -39,7 +48,7 @@ impl OpenCircuit {
             opened_at: now,
             probe_at: now + wait,
             probes: 0,
-            probing_until: None,
+            probing: None,
         }
     }
 
@@ -50,13 +59,14 @@ impl OpenCircuit {
         (!rest.is_zero()).then_some(rest)
     }
 
-    /// The circuit with a probe begun, or `None` when it is not the time for one.
+    /// The circuit with a probe begun under a lease with this nonce, or `None` when it is not the time for one.
     #[must_use]
-    pub fn probing(self, now: Timestamp) -> Option<Self> {
-        let lost = self.probing_until.is_none_or(|until| until <= now);
+    pub fn probing(self, now: Timestamp, nonce: u64) -> Option<Self> {
+        let lost = self.probing.is_none_or(|lease| lease.until <= now);
+        let until = now + PROBE_LEASE;
         (self.probe_at <= now && lost).then(|| Self {
             probes: self.probes.saturating_add(1),
-            probing_until: Some(now + PROBE_LEASE),
+            probing: Some(ProbeLease { until, nonce }),
             ..self
         })
     }
@@ -66,7 +76,7 @@ impl OpenCircuit {
     pub fn probe_failed(self, now: Timestamp, wait: Duration) -> Self {
         Self {
             probe_at: now + wait,
-            probing_until: None,
+            probing: None,
             ..self
         }
     }
@@ -86,28 +96,32 @@ mod tests {
     fn there_is_one_probe_at_a_time_and_none_before_its_time() {
         let open = OpenCircuit::opened(start(), WAIT);
         let almost = start() + WAIT - Duration::from_millis(1);
-        assert_eq!(open.probing(almost), None);
-        let first = open.probing(start() + WAIT).unwrap();
+        assert_eq!(open.probing(almost, 7), None);
+        let first = open.probing(start() + WAIT, 7).unwrap();
         assert_eq!(first.probes, 1);
-        assert_eq!(first.probing(start() + WAIT), None);
+        assert_eq!(first.probing(start() + WAIT, 7), None);
     }
 
     #[test]
     fn a_probe_that_nothing_is_heard_of_is_followed_by_another() {
         let begun = start() + WAIT;
-        let first = OpenCircuit::opened(start(), WAIT).probing(begun).unwrap();
+        let first = OpenCircuit::opened(start(), WAIT)
+            .probing(begun, 7)
+            .unwrap();
         let almost = begun + PROBE_LEASE - Duration::from_millis(1);
-        assert_eq!(first.probing(almost), None);
-        assert_eq!(first.probing(begun + PROBE_LEASE).unwrap().probes, 2);
+        assert_eq!(first.probing(almost, 7), None);
+        assert_eq!(first.probing(begun + PROBE_LEASE, 7).unwrap().probes, 2);
     }
 
     #[test]
     fn after_a_probe_that_failed_the_wait_begins_anew() {
         let begun = start() + WAIT;
-        let probing = OpenCircuit::opened(start(), WAIT).probing(begun).unwrap();
+        let probing = OpenCircuit::opened(start(), WAIT)
+            .probing(begun, 7)
+            .unwrap();
         let failed = probing.probe_failed(begun, WAIT);
         assert_eq!((failed.opened_at, failed.probes), (start(), 1));
-        assert_eq!(failed.probing(begun), None);
-        assert_eq!(failed.probing(begun + WAIT).unwrap().probes, 2);
+        assert_eq!(failed.probing(begun, 7), None);
+        assert_eq!(failed.probing(begun + WAIT, 7).unwrap().probes, 2);
     }
 }

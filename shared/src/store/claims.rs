@@ -5,28 +5,33 @@
 //! is settled with the answer, which every later request gets. A request that fails gives its claim
 //! back; one that dies leaves a lease that runs out. Times are compared here: the table's own
 //! expiry only tidies up.
+//!
+//! A lease has a name that no other has, so that a claim whose answer was lost is known when it is repeated.
 
 use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     Client,
-    error::SdkError,
-    operation::put_item::PutItemError,
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
-use super::{Item, StoreError, failed, keys, written};
+use super::{Item, StoreError, conditional, keys, written};
 use crate::model::Accepted;
 
 /// How long an id stands for the same event.
 const WINDOW: Duration = Duration::from_hours(24);
 
+/// How long it may take to give back what a claim that failed may have been granted.
+const GIVING_BACK: Duration = Duration::from_secs(2);
+
 #[derive(Serialize, Deserialize)]
 struct ClaimItem {
     publisher: String,
     event_id: String,
+    lease: u64,
     /// Milliseconds since 1970.
     lease_until: i64,
     /// Seconds since 1970: the table's time to live.
@@ -78,7 +83,7 @@ pub enum Claim {
     /// The id is ours: publish, then settle or release it with this lease.
     Granted {
         /// Names the lease.
-        lease: i64,
+        lease: u64,
     },
     /// It has been published: this was the answer.
     Settled(Accepted),
@@ -102,17 +107,36 @@ impl Claims {
     }
 
     /// Claims an id. Of any number of requests at the same time one is granted it.
+    ///
+    /// An error leaves the id unclaimed, unless the table cannot be reached any more: then for the length of a
+    /// lease.
     pub async fn claim(
         &self,
         ids: &IdSpace,
         id: &str,
         now: Timestamp,
     ) -> Result<Claim, StoreError> {
-        let lease = (now + Self::LEASE).as_millisecond();
+        let lease = rand::random();
+        let claim = self.put_claim(ids, id, lease, now).await;
+        if claim.is_err() {
+            // It may have been granted all the same.
+            let _ = timeout(GIVING_BACK, self.release(ids, id, lease)).await;
+        }
+        claim
+    }
+
+    async fn put_claim(
+        &self,
+        ids: &IdSpace,
+        id: &str,
+        lease: u64,
+        now: Timestamp,
+    ) -> Result<Claim, StoreError> {
         let item = ClaimItem {
             publisher: ids.0.clone(),
             event_id: id.to_owned(),
-            lease_until: lease,
+            lease,
+            lease_until: (now + Self::LEASE).as_millisecond(),
             expires_at: (now + WINDOW).as_second(),
             accepted: None,
         };
@@ -131,14 +155,18 @@ impl Claims {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        let Err(error) = result else {
-            return Ok(Claim::Granted { lease });
+        let held = match conditional("claim an id", result)? {
+            Ok(_) => return Ok(Claim::Granted { lease }),
+            Err(item) => item.map(serde_dynamo::from_item::<_, ClaimItem>),
         };
-        let Some(held) = held(&error) else {
-            return Err(failed("claim an id")(error));
-        };
-        let held: ClaimItem = serde_dynamo::from_item(held)?;
-        Ok(held.accepted.map_or(Claim::InProgress, Claim::Settled))
+        Ok(match held.transpose()? {
+            Some(ClaimItem {
+                accepted: Some(accepted),
+                ..
+            }) => Claim::Settled(accepted),
+            Some(held) if held.lease == lease => Claim::Granted { lease },
+            _ => Claim::InProgress,
+        })
     }
 
     /// Keeps the answer for every later request with this id. `false`, and nothing kept, when the
@@ -147,7 +175,7 @@ impl Claims {
         &self,
         ids: &IdSpace,
         accepted: &Accepted,
-        lease: i64,
+        lease: u64,
     ) -> Result<bool, StoreError> {
         let result = self
             .client
@@ -155,7 +183,7 @@ impl Claims {
             .table_name(&self.table)
             .set_key(Some(key(ids, &accepted.id)))
             .update_expression("SET accepted = :accepted")
-            .condition_expression("lease_until = :lease AND attribute_not_exists(accepted)")
+            .condition_expression("lease = :lease")
             .expression_attribute_values(":accepted", serde_dynamo::to_attribute_value(accepted)?)
             .expression_attribute_values(":lease", AttributeValue::N(lease.to_string()))
             .send()
@@ -164,25 +192,17 @@ impl Claims {
     }
 
     /// Gives an id back, if the lease on it is still this one.
-    pub async fn release(&self, ids: &IdSpace, id: &str, lease: i64) -> Result<(), StoreError> {
+    pub async fn release(&self, ids: &IdSpace, id: &str, lease: u64) -> Result<(), StoreError> {
         let result = self
             .client
             .delete_item()
             .table_name(&self.table)
             .set_key(Some(key(ids, id)))
-            .condition_expression("lease_until = :lease AND attribute_not_exists(accepted)")
+            .condition_expression("lease = :lease AND attribute_not_exists(accepted)")
             .expression_attribute_values(":lease", AttributeValue::N(lease.to_string()))
             .send()
             .await;
         written("release an id", result).map(drop)
-    }
-}
-
-/// The claim that stands in the way of a new one.
-fn held<R>(error: &SdkError<PutItemError, R>) -> Option<Item> {
-    match error.as_service_error()? {
-        PutItemError::ConditionalCheckFailedException(failure) => failure.item().cloned(),
-        _ => None,
     }
 }
 

@@ -4,12 +4,17 @@
 //! Beside it each failed delivery is kept whole for its [`Retention`], so that it can be sent again (how,
 //! is told in `kept.rs`). The two are written in one transaction under the delivery's id: a dead letter
 //! that the queue hands out twice is counted once.
+//!
+//! The hooks that a HookError hit stand apart from it, in short lists: one event may fail for thousands of hooks, and
+//! each failure would otherwise write all of them again.
+
+use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::{
     Client,
     types::{AttributeValue, Put, TransactWriteItem, Update},
 };
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -36,18 +41,31 @@ struct FailedDeliveryItem<'a> {
     expires_at: i64,
 }
 
-/// A stored HookError. Its hooks are a set of the table's own, so that adding one is one write.
+/// How many owners' lists of hooks are read at once.
+const PARALLEL_READS: usize = 8;
+
+/// A stored HookError, but for its hooks.
 #[derive(Deserialize)]
 struct HookErrorItem {
     owner: String,
     id: u64,
     message: String,
     event: String,
-    hooks: Vec<HookId>,
     count: u64,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
+
+/// Some of the hooks that a HookError hit. They are a set of the table's own, so that adding one is one write.
+#[derive(Deserialize)]
+struct HooksItem {
+    /// The sort key.
+    error: String,
+    hooks: Vec<HookId>,
+}
+
+/// The hooks that HookErrors hit, by what the sort keys of their lists begin with.
+type HooksOfErrors = HashMap<String, BTreeSet<HookId>>;
 
 /// A HookError and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +106,9 @@ impl HookErrors {
         let kept = TransactWriteItem::builder()
             .put(self.failed_delivery(letter, now)?)
             .build();
+        let listed = TransactWriteItem::builder()
+            .update(self.list_hook(letter)?)
+            .build();
         let mut new_id = None;
         // The first round adds to a HookError that is there; when there is none, the second makes
         // it, which also holds if somebody else does so at the same moment.
@@ -99,7 +120,8 @@ impl HookErrors {
                 .client
                 .transact_write_items()
                 .transact_items(kept.clone())
-                .transact_items(counted);
+                .transact_items(counted)
+                .transact_items(listed.clone());
             let written =
                 while_contended(|| async { transacted(RECORD, request.clone().send().await) });
             match written.await? {
@@ -143,29 +165,39 @@ impl HookErrors {
             .table_name(&self.table)
             .key("owner", text(&job.hook.owner))
             .key("error", text(&keys::error(&job.event, &letter.message)))
-            .expression_attribute_names("#hooks", "hooks")
             .expression_attribute_names("#count", "count")
-            .expression_attribute_values(
-                ":hooks",
-                AttributeValue::Ns(vec![job.hook.id.to_string()]),
-            )
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
             .expression_attribute_values(":at", text(&letter.failed_at.to_string()));
         let update = match new_id {
             None => update
-                .update_expression("SET updated_at = :at ADD #hooks :hooks, #count :one")
+                .update_expression("SET updated_at = :at ADD #count :one")
                 .condition_expression("attribute_exists(id)"),
             Some(id) => update
                 .update_expression(
                     "SET updated_at = :at, created_at = if_not_exists(created_at, :at), \
                      id = if_not_exists(id, :id), message = :message, event = :event \
-                     ADD #hooks :hooks, #count :one",
+                     ADD #count :one",
                 )
                 .expression_attribute_values(":id", AttributeValue::N(id.to_string()))
                 .expression_attribute_values(":message", text(&letter.message))
                 .expression_attribute_values(":event", text(&job.event)),
         };
         Ok(update.build()?)
+    }
+
+    /// The write that lists the hook of a dead letter with those of its HookError.
+    fn list_hook(&self, letter: &DeadLetter) -> Result<Update, StoreError> {
+        let DeliveryJob { event, hook, .. } = &letter.job;
+        let list = keys::error_hooks(event, &letter.message, hook.id);
+        let hooks = AttributeValue::Ns(vec![hook.id.to_string()]);
+        Ok(Update::builder()
+            .table_name(&self.table)
+            .key("owner", AttributeValue::S(hook.owner.clone()))
+            .key("error", AttributeValue::S(list))
+            .update_expression("ADD #hooks :hooks")
+            .expression_attribute_names("#hooks", "hooks")
+            .expression_attribute_values(":hooks", hooks)
+            .build()?)
     }
 
     async fn next_id(&self) -> Result<u64, StoreError> {
@@ -179,8 +211,16 @@ impl HookErrors {
 
     /// The HookErrors of an owner.
     pub async fn of_owner(&self, owner: &str) -> Result<Vec<OwnedError>, StoreError> {
-        let items: Vec<Item> = self
-            .client
+        let items = self.query(owner, keys::ERROR_PREFIX).await?;
+        // After the errors: the hooks of each of them are there.
+        let hooks = self.hooks_of_owner(owner, keys::ERROR_HOOKS_PREFIX).await?;
+        let errors = items.into_iter().map(|item| owned_error(item, &hooks));
+        errors.collect()
+    }
+
+    /// What of an owner has sort keys that begin so, as of now.
+    async fn query(&self, owner: &str, prefix: &str) -> Result<Vec<Item>, StoreError> {
+        self.client
             .query()
             .table_name(&self.table)
             .consistent_read(true)
@@ -188,14 +228,35 @@ impl HookErrors {
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_names("#error", "error")
             .expression_attribute_values(":owner", AttributeValue::S(owner.to_owned()))
-            .expression_attribute_values(":prefix", prefix())
+            .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()))
             .into_paginator()
             .items()
             .send()
             .try_collect()
             .await
-            .map_err(failed("query HookErrors"))?;
-        items.into_iter().map(owned_error).collect()
+            .map_err(failed("query HookErrors"))
+    }
+
+    /// An owner and the hooks that its HookErrors hit.
+    async fn hooks_of(&self, owner: String) -> Result<(String, HooksOfErrors), StoreError> {
+        let hooks = self
+            .hooks_of_owner(&owner, keys::ERROR_HOOKS_PREFIX)
+            .await?;
+        Ok((owner, hooks))
+    }
+
+    /// The hooks in those of an owner's lists whose sort keys begin so.
+    async fn hooks_of_owner(&self, owner: &str, prefix: &str) -> Result<HooksOfErrors, StoreError> {
+        let mut hooks = HooksOfErrors::new();
+        for item in self.query(owner, prefix).await? {
+            let list: HooksItem = serde_dynamo::from_item(item)?;
+            let (error, _) = list.error.rsplit_once('#').unwrap_or_default();
+            hooks
+                .entry(format!("{error}#"))
+                .or_default()
+                .extend(list.hooks);
+        }
+        Ok(hooks)
     }
 
     /// Every HookError there is, for superadmins: a scan of the index that holds nothing else, so that
@@ -219,8 +280,21 @@ impl HookErrors {
         let reads = batches
             .into_iter()
             .map(|keys| batch_get(&self.client, &self.table, keys, true, "read HookErrors"));
-        let items = try_join_all(reads).await?.into_iter().flatten();
-        items.map(owned_error).collect()
+        let items: Vec<Item> = try_join_all(reads).await?.into_iter().flatten().collect();
+        let owners: BTreeSet<String> = items.iter().filter_map(owner_of).collect();
+        let reads: Vec<_> = owners
+            .into_iter()
+            .map(|owner| self.hooks_of(owner))
+            .collect();
+        let hooks: HashMap<String, HooksOfErrors> = stream::iter(reads)
+            .buffer_unordered(PARALLEL_READS)
+            .try_collect()
+            .await?;
+        let errors = items.iter().map(|item| {
+            let hooks = owner_of(item).and_then(|owner| hooks.get(&owner));
+            owned_error(item.clone(), hooks.unwrap_or(&HooksOfErrors::new()))
+        });
+        errors.collect()
     }
 
     /// The HookError with this id, if it is this owner's; none: anybody's. One of another owner costs the
@@ -261,8 +335,26 @@ impl HookErrors {
             .consistent_read(true)
             .send()
             .await;
-        let item = answer.map_err(failed("read a HookError"))?.item;
-        item.map(owned_error).transpose()
+        let Some(item) = answer.map_err(failed("read a HookError"))?.item else {
+            return Ok(None);
+        };
+        let stored: HookErrorItem = serde_dynamo::from_item(item.clone())?;
+        let lists = keys::error_hooks_of(&stored.event, &stored.message);
+        let hooks = self.hooks_of_owner(&stored.owner, &lists).await?;
+        owned_error(item, &hooks).map(Some)
+    }
+
+    /// Removes the lists of the hooks that a HookError hit.
+    async fn remove_hooks(&self, found: &OwnedError) -> Result<(), StoreError> {
+        let OwnedError { owner, error } = found;
+        let lists = keys::error_hooks_of(&error.event, &error.message);
+        for mut item in self.query(owner, &lists).await? {
+            item.retain(|name, _| name != "hooks");
+            let request = self.client.delete_item().table_name(&self.table);
+            let deleted = request.set_key(Some(item)).send().await;
+            deleted.map_err(failed("delete a HookError's hooks"))?;
+        }
+        Ok(())
     }
 
     /// Removes a HookError and the deliveries that are kept with it, those that fail in the meantime
@@ -273,6 +365,7 @@ impl HookErrors {
         let mut count = found.error.count;
         loop {
             self.remove_kept(found).await?;
+            self.remove_hooks(found).await?;
             let request = self
                 .client
                 .delete_item()
@@ -296,8 +389,8 @@ impl HookErrors {
     }
 }
 
-fn prefix() -> AttributeValue {
-    AttributeValue::S(keys::ERROR_PREFIX.to_owned())
+fn owner_of(item: &Item) -> Option<String> {
+    item.get("owner")?.as_s().ok().cloned()
 }
 
 /// When a delivery was accepted, or asked for again.
@@ -314,15 +407,14 @@ fn key_of(found: &OwnedError) -> Item {
     ])
 }
 
-fn owned_error(item: Item) -> Result<OwnedError, StoreError> {
+fn owned_error(item: Item, hooks: &HooksOfErrors) -> Result<OwnedError, StoreError> {
     let item: HookErrorItem = serde_dynamo::from_item(item)?;
-    let mut hooks = item.hooks;
-    hooks.sort_unstable();
+    let hooks = hooks.get(&keys::error_hooks_of(&item.event, &item.message));
     let error = HookError {
         id: item.id,
         message: item.message,
         event: item.event,
-        hooks,
+        hooks: hooks.into_iter().flatten().copied().collect(),
         count: item.count,
         // A dead letter may be recorded after one that failed later.
         created_at: item.created_at.min(item.updated_at),

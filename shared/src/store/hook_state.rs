@@ -1,12 +1,14 @@
 //! The table `hook_state`: where each hook lives, what its deliveries left behind, and the counter
 //! of hook ids. Deliveries write here, spread over as many partitions as there are hooks.
 
+mod record;
+
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     Client,
     primitives::Blob,
-    types::{AttributeValue, Delete, Put, ReturnValue, Update},
+    types::{AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, Update},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{Timestamp, fmt::serde::timestamp};
@@ -14,10 +16,12 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::{
-    HookSamples, Item, KEYS_PER_BATCH, StoreError, batch_get, count_up, failed, hook_samples,
-    while_contended, written,
+    HookSamples, Item, KEYS_PER_BATCH, StoreError, batch_get, conditional, count_up, failed,
+    hook_samples, while_contended, written,
 };
 use crate::model::{AttemptRecord, FAILURES_TO_OPEN, Hook, HookId, HookStats, OpenCircuit, Scope};
+
+pub use record::Recorded;
 
 /// The row that holds the counter: no hook has the id 0.
 const COUNTER: u64 = 0;
@@ -92,31 +96,6 @@ impl StoredState {
     pub fn needs_sample(&self, now: Timestamp) -> bool {
         hook_samples::is_due(self.sampled_at, now)
     }
-}
-
-/// What a batch of deliveries did to one hook.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
-    /// The hook.
-    pub hook_id: HookId,
-    /// How many calls were made: none where the target was refused each time, and then the hook's last call
-    /// is another one.
-    pub calls: u64,
-    /// When the last of them ended, or the last attempt, if there was no call.
-    pub last_call_at: Timestamp,
-    /// How.
-    pub last_response_code: u16,
-    /// Whether any of them succeeded.
-    pub succeeded: bool,
-    /// How many failed since the last that succeeded, or of all.
-    pub failures: u64,
-    /// When the hook that was called had last been edited.
-    pub edited_at: Timestamp,
-    /// The hook's newest attempts, those of the batch among them; none when those before it are not
-    /// known, which then stay.
-    pub attempts: Option<Vec<AttemptRecord>>,
-    /// When a payload of it was kept as a sample, if one was.
-    pub sampled_at: Option<Timestamp>,
 }
 
 /// The table.
@@ -195,80 +174,8 @@ impl HookStates {
             .await
     }
 
-    /// Adds what a batch of deliveries did to a hook. Batches may be recorded in another order than
-    /// their calls were made, and after the hook was edited: all are counted, but the newest call of the
-    /// hook as it is now is the one that is shown, and that decides on the failures in a row, the number of
-    /// which is returned, and on the attempts that are remembered. A success closes the circuit. Where there
-    /// was no call, only the attempts are remembered. A hook that is gone is left alone, but for a
-    /// sample that was kept of it meanwhile, which is removed.
-    pub async fn record(&self, recorded: &Recorded) -> Result<Option<u64>, StoreError> {
-        const RECORD: &str = "record deliveries of a hook";
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key(recorded.hook_id)));
-        let at = recorded.last_call_at;
-        let mut newest = update
-            .clone()
-            .condition_expression(
-                "attribute_exists(hook_id) \
-                 AND (attribute_not_exists(last_call_ms) OR last_call_ms <= :ms) \
-                 AND (attribute_not_exists(edited_ms) OR edited_ms <= :edited)",
-            )
-            .expression_attribute_values(":edited", millis(recorded.edited_at))
-            .expression_attribute_values(":ms", millis(at))
-            .return_values(ReturnValue::UpdatedNew);
-        let (mut add, mut set, mut remove) = ("", Vec::new(), "");
-        if recorded.calls > 0 {
-            set.push("last_call_at = :at, last_call_ms = :ms, last_response_code = :code");
-            if recorded.succeeded {
-                add = "ADD total_calls :calls";
-                set.push("failures_in_row = :failures");
-                remove = "REMOVE circuit";
-            } else {
-                add = "ADD total_calls :calls, failures_in_row :failures";
-            }
-            newest = newest
-                .expression_attribute_values(":calls", number(recorded.calls))
-                .expression_attribute_values(":failures", number(recorded.failures))
-                .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
-                .expression_attribute_values(":code", number(recorded.last_response_code));
-        }
-        if let Some(attempts) = &recorded.attempts {
-            set.push("attempts = :attempts");
-            newest = newest.expression_attribute_values(":attempts", encoded(attempts)?);
-        }
-        if let Some(at) = recorded.sampled_at {
-            set.push("sampled_ms = :sampled");
-            newest = newest.expression_attribute_values(":sampled", millis(at));
-        }
-        if set.is_empty() {
-            return Ok(None);
-        }
-        let newest = newest.update_expression(format!("{add} SET {} {remove}", set.join(", ")));
-        let updated =
-            while_contended(|| async { written(RECORD, newest.clone().send().await) }).await?;
-        if let Some(updated) = updated {
-            let attributes = updated.attributes.unwrap_or_default();
-            return Ok(attributes
-                .get("failures_in_row")
-                .and_then(|value| value.as_n().ok()?.parse().ok()));
-        }
-        let older = update
-            .update_expression("ADD total_calls :calls")
-            .expression_attribute_values(":calls", number(recorded.calls))
-            .condition_expression("attribute_exists(hook_id)");
-        let counted =
-            while_contended(|| async { written(RECORD, older.clone().send().await) }).await?;
-        if counted.is_none() && recorded.sampled_at.is_some() {
-            self.samples.forget(recorded.hook_id).await?;
-        }
-        Ok(None)
-    }
-
-    /// Puts a hook's circuit into the state `to`. `false`, and nothing changed, when it is not in the
-    /// state `from` any more, or, to be opened (`None`), has not enough failures in a row any more.
+    /// Puts a hook's circuit into the state `to`, which is this caller's alone. `false`, and nothing changed, when it
+    /// is not in the state `from` any more, or, to be opened (`None`), has not enough failures in a row any more.
     pub async fn set_circuit(
         &self,
         id: HookId,
@@ -293,8 +200,15 @@ impl HookStates {
                 .condition_expression("circuit = :from")
                 .expression_attribute_values(":from", serde_dynamo::to_attribute_value(from)?),
         };
-        let set = while_contended(|| async { written(SET, request.clone().send().await) });
-        Ok(set.await?.is_some())
+        let request = request
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let set = while_contended(|| async { conditional(SET, request.clone().send().await) });
+        let row = match set.await? {
+            Ok(_) => return Ok(true),
+            Err(row) => row.map(serde_dynamo::from_item::<_, StoredState>),
+        };
+        // Or it is in the state `to`: an answer was lost, and the write has met its own first try.
+        Ok(row.transpose()?.is_some_and(|row| row.circuit == Some(*to)))
     }
 
     /// Closes a hook's circuit, if it is still in this state.

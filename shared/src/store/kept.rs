@@ -18,13 +18,15 @@ use std::{
 
 use aws_sdk_dynamodb::{
     operation::query::builders::QueryFluentBuilder,
-    types::{AttributeValue, ReturnValue},
+    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{HookErrors, Item, OwnedError, StoreError, failed, keys, while_contended, written};
+use super::{
+    HookErrors, Item, OwnedError, StoreError, conditional, failed, keys, while_contended, written,
+};
 use crate::model::{DeliveryJob, HookId};
 
 /// How long a claim holds: longer than a request may last.
@@ -72,7 +74,7 @@ impl KeptKey {
 #[derive(Clone, Debug)]
 pub struct ClaimedDelivery {
     key: KeptKey,
-    lease: AttributeValue,
+    lease: u64,
     /// The delivery as it was last attempted.
     pub job: DeliveryJob,
 }
@@ -80,6 +82,7 @@ pub struct ClaimedDelivery {
 #[derive(Deserialize)]
 struct KeptItem {
     job: String,
+    lease: Option<u64>,
 }
 
 /// Where the event of a job happened.
@@ -207,27 +210,35 @@ impl HookErrors {
         now: Timestamp,
     ) -> Result<Option<ClaimedDelivery>, StoreError> {
         const CLAIM: &str = "claim a failed delivery";
-        let lease = millis(now + LEASE);
+        let lease = rand::random();
         let request = self
             .client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(key.item()))
             // By the second a newer failure is told apart when it is recorded.
-            .update_expression("SET lease_until = :lease, sent_again_ms = :now")
+            .update_expression("SET lease = :lease, lease_until = :end, sent_again_ms = :now")
             .condition_expression(
                 "failed_ms <= :until \
                  AND (attribute_not_exists(lease_until) OR lease_until <= :now)",
             )
-            .expression_attribute_values(":lease", lease.clone())
+            .expression_attribute_values(":lease", nonce(lease))
+            .expression_attribute_values(":end", millis(now + LEASE))
             .expression_attribute_values(":until", millis(until))
             .expression_attribute_values(":now", millis(now))
-            .return_values(ReturnValue::AllNew);
-        let claimed = while_contended(|| async { written(CLAIM, request.clone().send().await) });
-        let Some(item) = claimed.await?.and_then(|answer| answer.attributes) else {
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let claimed =
+            while_contended(|| async { conditional(CLAIM, request.clone().send().await) });
+        let item = match claimed.await? {
+            Ok(answer) => answer.attributes,
+            Err(item) => item,
+        };
+        let item: Option<KeptItem> = item.map(serde_dynamo::from_item).transpose()?;
+        // A claim whose answer was lost stands in the way of its own repetition.
+        let Some(item) = item.filter(|item| item.lease == Some(lease)) else {
             return Ok(None);
         };
-        let item: KeptItem = serde_dynamo::from_item(item)?;
         let job = serde_json::from_str(&item.job)?;
         Ok(Some(ClaimedDelivery { key, lease, job }))
     }
@@ -240,8 +251,8 @@ impl HookErrors {
             .delete_item()
             .table_name(&self.table)
             .set_key(Some(claimed.key.item()))
-            .condition_expression("lease_until = :lease")
-            .expression_attribute_values(":lease", claimed.lease.clone());
+            .condition_expression("lease = :lease")
+            .expression_attribute_values(":lease", nonce(claimed.lease));
         let removed = while_contended(|| async { written(REMOVE, request.clone().send().await) });
         Ok(removed.await?.is_some())
     }
@@ -254,9 +265,9 @@ impl HookErrors {
             .update_item()
             .table_name(&self.table)
             .set_key(Some(claimed.key.item()))
-            .update_expression("REMOVE lease_until")
-            .condition_expression("lease_until = :lease")
-            .expression_attribute_values(":lease", claimed.lease.clone());
+            .update_expression("REMOVE lease, lease_until")
+            .condition_expression("lease = :lease")
+            .expression_attribute_values(":lease", nonce(claimed.lease));
         let released = while_contended(|| async { written(RELEASE, request.clone().send().await) });
         released.await.map(drop)
     }
@@ -315,6 +326,10 @@ impl HookErrors {
         let removed = while_contended(|| async { written(REMOVE, request.clone().send().await) });
         removed.await.map(drop)
     }
+}
+
+fn nonce(lease: u64) -> AttributeValue {
+    AttributeValue::N(lease.to_string())
 }
 
 fn millis(time: Timestamp) -> AttributeValue {

@@ -66,6 +66,24 @@ pub(super) fn failed_deliveries(event: &str, message: &str) -> String {
     format!("delivery#{}#", error_group(event, message))
 }
 
+/// What the sort keys of the lists of hooks of an owner's HookErrors begin with.
+pub(super) const ERROR_HOOKS_PREFIX: &str = "hooks#";
+
+/// How many hooks, by their ids, are in one of these lists.
+const HOOKS_PER_LIST: u64 = 64;
+
+/// The sort key of the list that a hook is in of those that a HookError hit, beside the HookError: to add a hook to
+/// a short list costs the same however many others there are.
+pub(super) fn error_hooks(event: &str, message: &str, hook: HookId) -> String {
+    let list = hook.get() / HOOKS_PER_LIST;
+    format!("{}{list:016}", error_hooks_of(event, message))
+}
+
+/// What the sort keys of all lists of hooks of a HookError begin with.
+pub(super) fn error_hooks_of(event: &str, message: &str) -> String {
+    format!("{ERROR_HOOKS_PREFIX}{}#", error_group(event, message))
+}
+
 /// The index that finds a HookError by its id. Failed deliveries have none.
 pub(super) const ERRORS_BY_ID: &str = "by_id";
 

@@ -18,8 +18,13 @@ use std::time::Duration;
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, CancellationReason, ReturnValue},
+    operation::{
+        put_item::PutItemError, transact_write_items::TransactWriteItemsError,
+        update_item::UpdateItemError,
+    },
+    types::{
+        AttributeValue, CancellationReason, ReturnValue, error::ConditionalCheckFailedException,
+    },
 };
 
 use crate::model::{InvalidSecret, NoRandomness};
@@ -181,6 +186,48 @@ where
         },
     }
 }
+
+/// Reads a conditional write's result: `Err` when its condition did not hold, with the item that stands in the way.
+/// That may be what the write itself has left: the SDK repeats a write whose answer was lost. So each such
+/// write has a nonce of its own, asks for the old item, and compares.
+fn conditional<O, E, R>(
+    operation: &'static str,
+    result: Result<O, SdkError<E, R>>,
+) -> Result<Result<O, Option<Item>>, StoreError>
+where
+    E: ConditionFailure + ProvideErrorMetadata,
+    SdkError<E, R>: std::error::Error,
+{
+    if let Err(error) = &result
+        && let Some(failure) = error
+            .as_service_error()
+            .and_then(ConditionFailure::condition_failure)
+    {
+        return Ok(Err(failure.item().cloned()));
+    }
+    written(operation, result).map(|output| output.ok_or(None))
+}
+
+/// The errors of those writes that can have a condition.
+trait ConditionFailure {
+    /// What is said of a condition that did not hold, if that is the error.
+    fn condition_failure(&self) -> Option<&ConditionalCheckFailedException>;
+}
+
+macro_rules! condition_failure {
+    ($($error:ident)*) => {$(
+        impl ConditionFailure for $error {
+            fn condition_failure(&self) -> Option<&ConditionalCheckFailedException> {
+                match self {
+                    Self::ConditionalCheckFailedException(failure) => Some(failure),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+condition_failure!(PutItemError UpdateItemError);
 
 /// Tries again for a moment while others hold the same rows, which the SDK does not do by itself.
 async fn while_contended<T, F>(attempt: impl Fn() -> F) -> Result<T, StoreError>

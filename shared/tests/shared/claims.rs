@@ -19,7 +19,7 @@ async fn claim(claims: &Claims, now: Timestamp) -> Claim {
     claims.claim(&ids(), ID, now).await.unwrap()
 }
 
-async fn granted(claims: &Claims, now: Timestamp) -> i64 {
+async fn granted(claims: &Claims, now: Timestamp) -> u64 {
     match claim(claims, now).await {
         Claim::Granted { lease } => lease,
         other => panic!("{other:?}"),

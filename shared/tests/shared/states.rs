@@ -142,19 +142,32 @@ async fn of_workers_that_change_a_circuit_at_the_same_time_one_does() {
     let states = &tables.stores.states;
     let hook = tables.create(EVENT).await;
     let open = OpenCircuit::opened(start(), Duration::from_mins(1));
-    let open_it = || states.set_circuit(hook.id, None, &open);
+    let later = OpenCircuit::opened(start(), Duration::from_mins(2));
     states.record(&recorded(hook.id, 4, 500, 1)).await.unwrap();
-    assert!(!open_it().await.unwrap());
+    assert!(!states.set_circuit(hook.id, None, &open).await.unwrap());
     states.record(&recorded(hook.id, 1, 500, 2)).await.unwrap();
-    let opened = tokio::try_join!(open_it(), open_it()).unwrap();
-    assert!(opened.0 ^ opened.1);
+    let opening = [open, later].map(|to| async move {
+        let opened = states.set_circuit(hook.id, None, &to).await.unwrap();
+        opened.then_some(to)
+    });
+    let opened: Vec<_> = join_all(opening).await.into_iter().flatten().collect();
+    let [open] = opened[..] else {
+        panic!("{opened:?}");
+    };
 
-    let probing = open.probing(start() + Duration::from_mins(1)).unwrap();
-    let probe = || states.set_circuit(hook.id, Some(&open), &probing);
-    let begun = try_join_all((0..3).map(|_| probe())).await.unwrap();
+    let time = start() + Duration::from_mins(2);
+    let probes = [1, 2, 3].map(|nonce| open.probing(time, nonce).unwrap());
+    let probing = probes
+        .each_ref()
+        .map(|to| states.set_circuit(hook.id, Some(&open), to));
+    let begun = try_join_all(probing).await.unwrap();
     assert_eq!(begun.iter().filter(|begun| **begun).count(), 1);
     let state = states.get(hook.id).await.unwrap().unwrap();
-    assert_eq!(state.circuit, Some(probing));
+    let winner = begun
+        .iter()
+        .position(|begun| *begun)
+        .map(|winner| probes[winner]);
+    assert_eq!(state.circuit, winner);
 }
 
 #[tokio::test]
@@ -270,9 +283,14 @@ async fn the_row_of_a_busy_hook_with_an_open_circuit_stays_below_a_kilobyte() {
         sampled_at: Some(now),
         ..recorded(hook.id, 1_000_000, 503, 1)
     };
-    states.record(&batch).await.unwrap();
+    // As often as leaves a token in every slot.
+    for _ in 0..200 {
+        states.record(&batch).await.unwrap();
+    }
     let open = OpenCircuit::opened(now, Duration::from_mins(15));
-    let probing = open.probing(now + Duration::from_mins(15)).unwrap();
+    let probing = open
+        .probing(now + Duration::from_mins(15), u64::MAX)
+        .unwrap();
     assert!(states.set_circuit(hook.id, None, &probing).await.unwrap());
     let rows = tables.state_rows().await;
     let sizes: Vec<usize> = rows

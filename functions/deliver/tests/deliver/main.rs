@@ -18,6 +18,7 @@ mod crashes;
 mod following;
 mod hooks;
 mod lambda;
+mod lost_answers;
 mod metrics;
 mod polling;
 mod receiver;

@@ -32,7 +32,7 @@ type Item = HashMap<String, AttributeValue>;
 
 /// The function and its table.
 pub(crate) struct Bench {
-    aws: LocalAws,
+    pub(crate) aws: LocalAws,
     table: String,
     pub(crate) errors: Errors,
     /// What all invocations have come to.
@@ -103,12 +103,18 @@ impl Bench {
 
     /// The failed deliveries that are kept, by their key.
     pub(crate) async fn kept(&self) -> Vec<Item> {
-        let scan = self.aws.dynamodb().scan().table_name(&self.table);
-        let items = scan.send().await.unwrap().items.unwrap_or_default();
+        let items = self.rows().await;
         let of_delivery = |item: &Item| item["error"].as_s().unwrap().starts_with("delivery#");
         let mut kept: Vec<Item> = items.into_iter().filter(of_delivery).collect();
         kept.sort_by_key(|item| item["error"].as_s().unwrap().clone());
         kept
+    }
+
+    /// All rows of the table.
+    pub(crate) async fn rows(&self) -> Vec<Item> {
+        let scan = self.aws.dynamodb().scan().table_name(&self.table);
+        let items = scan.into_paginator().items().send().try_collect();
+        items.await.unwrap()
     }
 
     pub(crate) async fn drop_table(&self) {

@@ -33,6 +33,22 @@ async fn dead_letters_of_one_event_and_message_are_one_hook_error() {
     assert_eq!(bench.of_owner(ACADEMY).await, [error]);
 }
 
+/// A row that lists all of them would grow with each, and to record one would take longer the more there are.
+#[tokio::test]
+async fn an_error_of_a_thousand_hooks_is_in_rows_that_do_not_grow_with_them() {
+    let bench = Bench::new().await;
+    let letters = (1..=1_000).map(|hook| letter(hook.into(), hook, 0));
+    bench.record(letters.map(QueueMessage::DeadLetter)).await;
+    let error = bench.only().await;
+    assert_eq!(ids(&error), (1..=1_000).collect::<Vec<_>>());
+    assert_eq!(error.count, 1_000);
+    let sets = bench.rows().await.into_iter().filter_map(|row| {
+        let hooks = row.get("hooks")?.as_ns().ok()?;
+        Some(hooks.len())
+    });
+    assert_eq!(sets.max(), Some(64));
+}
+
 #[tokio::test]
 async fn another_owner_event_or_message_is_another_hook_error() {
     let bench = Bench::new().await;

@@ -9,4 +9,5 @@
 mod bench;
 mod grouping;
 mod kept;
+mod lost_answers;
 mod runtime;

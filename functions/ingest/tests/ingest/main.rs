@@ -9,6 +9,7 @@
 mod bus;
 mod changes;
 mod events;
+mod lost_answers;
 mod requests;
 mod runtime;
 

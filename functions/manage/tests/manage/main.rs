@@ -8,6 +8,7 @@
 
 mod function;
 mod http;
+mod lost_answers;
 mod reads;
 mod reference;
 mod repair;

@@ -27,16 +27,16 @@ use uuid::Uuid;
 const EVENT: &str = "cohort_user.added";
 const NO_DELIVERY: [u128; 0] = [];
 
-struct Function {
-    world: World,
-    api: Api,
+pub(super) struct Function {
+    pub(super) world: World,
+    pub(super) api: Api,
     sqs: Client,
-    deliveries_url: String,
+    pub(super) deliveries_url: String,
 }
 
 impl Function {
     /// The function, which may call these addresses.
-    async fn start(allowed: Vec<SocketAddr>) -> Self {
+    pub(super) async fn start(allowed: Vec<SocketAddr>) -> Self {
         let world = World::start().await;
         let sqs = world.aws.sqs();
         let created = sqs.create_queue().queue_name("deliveries").send().await;
@@ -50,7 +50,7 @@ impl Function {
         }
     }
 
-    async fn store(&self, hook: Hook, sample: Option<&str>) {
+    pub(super) async fn store(&self, hook: Hook, sample: Option<&str>) {
         let state = StoredState::new(&hook, HookStats::default());
         let Stores { hooks, samples, .. } = &self.world.stores;
         if let Some(sample) = sample {
@@ -59,7 +59,7 @@ impl Function {
         hooks.import(&[(hook, state)]).await.unwrap();
     }
 
-    async fn record(&self, letters: impl IntoIterator<Item = DeadLetter>) {
+    pub(super) async fn record(&self, letters: impl IntoIterator<Item = DeadLetter>) {
         for letter in letters {
             let errors = &self.world.stores.errors;
             errors.record(&letter, letter.failed_at).await.unwrap();
@@ -76,7 +76,7 @@ impl Function {
     }
 
     /// How many deliveries of each error can be sent again, newest error first.
-    async fn redeliverable(&self, caller: &str) -> Vec<u64> {
+    pub(super) async fn redeliverable(&self, caller: &str) -> Vec<u64> {
         let list = self.api.of(caller).get("hook/error").await.expect(200);
         let errors = list["results"].as_array().unwrap();
         errors
@@ -85,13 +85,13 @@ impl Function {
             .collect()
     }
 
-    async fn count(&self, caller: &str) -> Value {
+    pub(super) async fn count(&self, caller: &str) -> Value {
         let list = self.api.of(caller).get("hook/error").await.expect(200);
         list["count"].clone()
     }
 
     /// Takes the deliveries out of the queue.
-    async fn queued(&self) -> Vec<DeliveryJob> {
+    pub(super) async fn queued(&self) -> Vec<DeliveryJob> {
         let mut jobs = Vec::new();
         loop {
             let request = self.sqs.receive_message().queue_url(&self.deliveries_url);
@@ -123,7 +123,7 @@ fn api(world: &World, allowed: Vec<SocketAddr>, deliveries: Queue) -> Api {
     Api::new(manage::service(manage))
 }
 
-fn hook(id: u64, owner: &str, target: &str) -> Hook {
+pub(super) fn hook(id: u64, owner: &str, target: &str) -> Hook {
     Hook {
         id: HookId::new(id).unwrap(),
         scope: Scope::of_owner(owner, owner == ROOT),
@@ -144,7 +144,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// The dead letter of a delivery to a hook, by the second of its failure.
-fn letter(delivery_id: u128, hook_id: u64, owner: &str, second: i64) -> DeadLetter {
+pub(super) fn letter(delivery_id: u128, hook_id: u64, owner: &str, second: i64) -> DeadLetter {
     let payload = RawValue::from_string("{\"id\": 1.0}".to_owned()).unwrap();
     DeadLetter {
         job: DeliveryJob {

@@ -5,14 +5,14 @@
 //! it has never held. A hook gets its first secret when it is stored. A row without one is of an
 //! older release; it gets one when its owner first asks, and until then has none to sign with.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Hooks, hook, key};
 use crate::{
     model::{Hook, HookId, InvalidSecret, PreviousSecret, Scope, Secret, Secrets},
-    store::{Item, StoreError, while_contended, written},
+    store::{Item, StoreError, conditional, while_contended},
 };
 
 /// The attribute that holds them.
@@ -114,9 +114,16 @@ impl Hooks {
             .update_expression("SET secrets = :secrets")
             .condition_expression(&unchanged.expression)
             .set_expression_attribute_values(unchanged.values())
-            .expression_attribute_values(":secrets", attribute(secrets)?);
-        let set = while_contended(|| async { written(SET, request.clone().send().await) });
-        Ok(set.await?.is_some())
+            .expression_attribute_values(":secrets", attribute(secrets)?)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let set = while_contended(|| async { conditional(SET, request.clone().send().await) });
+        let row = match set.await? {
+            Ok(_) => return Ok(true),
+            Err(row) => row.map(signed).transpose()?,
+        };
+        // Nobody else has made this secret: it is the write's own first try that stands in its way.
+        let current = row.and_then(|row| row.secrets);
+        Ok(current.is_some_and(|row| row.current.expose() == secrets.current.expose()))
     }
 }
 

@@ -1,0 +1,328 @@
+//! Counting what a batch of deliveries did to a hook: once, whatever becomes of the answers.
+//!
+//! A counter is added to, and whoever adds again because an answer was lost counts twice. So each such write leaves a
+//! token of its own in the row, in one of a few slots, and only where it finds an older one. The SDK does not repeat
+//! it. We do, and what stands in the slot then tells: our token, that an earlier try has counted; an older one, that
+//! none has. A newer one is another batch's, and what an unheard try came to cannot be known any more: then it is not
+//! counted again.
+
+use std::{cmp::Ordering, collections::HashMap};
+
+use aws_sdk_dynamodb::{
+    config::{Builder, retry::RetryConfig},
+    error::{ProvideErrorMetadata, SdkError},
+    operation::update_item::{UpdateItemError, UpdateItemOutput},
+    primitives::Blob,
+    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
+};
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use super::{HookStates, encoded, key, millis, number};
+use crate::{
+    aws::OPERATION_TIMEOUT,
+    clock,
+    model::{AttemptRecord, HookId},
+    store::{ConditionFailure, Item, PAUSES, StoreError, failed},
+};
+
+const RECORD: &str = "record deliveries of a hook";
+
+/// How many batches of a hook are told apart that are recorded at the same time. Each takes a dozen bytes of a row that
+/// is to stay below a kilobyte.
+const SLOTS: u8 = 8;
+
+/// After how many tries without an answer a write is given up.
+const UNHEARD_TRIES: u32 = 3;
+
+/// What a batch of deliveries did to one hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The hook.
+    pub hook_id: HookId,
+    /// How many calls were made: none where the target was refused each time, and then the hook's last call
+    /// is another one.
+    pub calls: u64,
+    /// When the last of them ended, or the last attempt, if there was no call.
+    pub last_call_at: Timestamp,
+    /// How.
+    pub last_response_code: u16,
+    /// Whether any of them succeeded.
+    pub succeeded: bool,
+    /// How many failed since the last that succeeded, or of all.
+    pub failures: u64,
+    /// When the hook that was called had last been edited.
+    pub edited_at: Timestamp,
+    /// The hook's newest attempts, those of the batch among them; none when those before it are not
+    /// known, which then stay.
+    pub attempts: Option<Vec<AttemptRecord>>,
+    /// When a payload of it was kept as a sample, if one was.
+    pub sampled_at: Option<Timestamp>,
+}
+
+/// Names a batch in a hook's row: the time and a random number, so that newer tokens compare greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct BatchToken([u8; 10]);
+
+impl BatchToken {
+    fn new(now: Timestamp) -> Self {
+        let mut bytes = [0; 10];
+        let millis = now.as_millisecond().to_be_bytes();
+        bytes[..6].copy_from_slice(&millis[2..]);
+        bytes[6..].copy_from_slice(&rand::random::<[u8; 4]>());
+        Self(bytes)
+    }
+
+    /// The attribute that it is kept in.
+    fn slot(self) -> String {
+        format!("b{:x}", self.0[9] % SLOTS)
+    }
+
+    fn value(self) -> AttributeValue {
+        AttributeValue::B(Blob::new(self.0))
+    }
+
+    /// How what stands in its slot compares to it: nothing is older.
+    fn compare(self, row: &Item) -> Ordering {
+        let value = row.get(&self.slot()).and_then(|value| value.as_b().ok());
+        value.map_or(Ordering::Less, |token| token.as_ref().cmp(&self.0[..]))
+    }
+}
+
+/// A write that counts, but for its token.
+#[derive(Default)]
+struct Counting {
+    add: Vec<&'static str>,
+    set: Vec<&'static str>,
+    remove: Vec<&'static str>,
+    condition: &'static str,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Counting {
+    fn value(&mut self, name: &str, value: AttributeValue) {
+        self.values.insert(name.to_owned(), value);
+    }
+
+    /// The expression that writes the token as well.
+    fn expression(&self, token: BatchToken) -> String {
+        let mut expression = format!("SET {} = :token", token.slot());
+        for set in &self.set {
+            expression = format!("{expression}, {set}");
+        }
+        for (clause, parts) in [("ADD", &self.add), ("REMOVE", &self.remove)] {
+            if !parts.is_empty() {
+                expression = format!("{expression} {clause} {}", parts.join(", "));
+            }
+        }
+        expression
+    }
+}
+
+/// How a write that counts ended.
+enum Counted {
+    /// It has taken effect, once: what it has left in the row.
+    Done(Item),
+    /// It has not: its condition does not hold, and this is the row, unless the hook is gone.
+    Refused(Option<Item>),
+    /// It may have, and is not made again.
+    Unknown,
+}
+
+impl HookStates {
+    /// Adds what a batch of deliveries did to a hook. Batches may be recorded in another order than
+    /// their calls were made, and after the hook was edited: all are counted, but the newest call of the
+    /// hook as it is now is the one that is shown, and that decides on the failures in a row, the number of
+    /// which is returned, and on the attempts that are remembered. A success closes the circuit. Where there
+    /// was no call, only the attempts are remembered. A hook that is gone is left alone, but for a
+    /// sample that was kept of it meanwhile, which is removed.
+    ///
+    /// A batch is never counted twice. One whose answers are lost, all or while others write the same row, may
+    /// not be counted.
+    pub async fn record(&self, recorded: &Recorded) -> Result<Option<u64>, StoreError> {
+        let newest = of_newest(recorded)?;
+        if newest.set.is_empty() {
+            return Ok(None);
+        }
+        let failures = |row: Item| row.get("failures_in_row")?.as_n().ok()?.parse().ok();
+        let mut counted = self.count(recorded.hook_id, &newest).await?;
+        if let Counted::Refused(Some(_)) = counted
+            && recorded.calls > 0
+        {
+            counted = self.count(recorded.hook_id, &of_older(recorded)).await?;
+            if let Counted::Done(_) = counted {
+                return Ok(None);
+            }
+        }
+        match counted {
+            Counted::Done(row) => return Ok(failures(row)),
+            Counted::Refused(None) if recorded.sampled_at.is_some() => {
+                self.samples.forget(recorded.hook_id).await?;
+            }
+            Counted::Refused(_) => {}
+            Counted::Unknown => {
+                let (hook, calls) = (recorded.hook_id.get(), recorded.calls);
+                tracing::warn!(
+                    hook,
+                    calls,
+                    "calls may not be counted: an answer of the table was lost"
+                );
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes a write that counts, once.
+    async fn count(&self, id: HookId, write: &Counting) -> Result<Counted, StoreError> {
+        let counting = timeout(OPERATION_TIMEOUT, self.count_once(id, write)).await;
+        counting.unwrap_or_else(|_| {
+            Err(StoreError::Table {
+                operation: RECORD,
+                cause: "the table did not answer in time".to_owned(),
+            })
+        })
+    }
+
+    async fn count_once(&self, id: HookId, write: &Counting) -> Result<Counted, StoreError> {
+        let mut token = BatchToken::new(clock::now());
+        let mut unheard = 0;
+        let mut pauses = PAUSES.iter();
+        loop {
+            let error = match self.try_to_count(id, write, token).await {
+                Ok(output) => return Ok(Counted::Done(output.attributes.unwrap_or_default())),
+                Err(error) => error,
+            };
+            let service_error = error.as_service_error();
+            if let Some(failure) = service_error.and_then(ConditionFailure::condition_failure) {
+                let Some(row) = failure.item() else {
+                    return Ok(Counted::Refused(None));
+                };
+                match token.compare(row) {
+                    Ordering::Less => return Ok(Counted::Refused(Some(row.clone()))),
+                    Ordering::Equal => return Ok(Counted::Done(row.clone())),
+                    Ordering::Greater if unheard > 0 => return Ok(Counted::Unknown),
+                    Ordering::Greater => token = BatchToken::new(clock::now()),
+                }
+            } else if is_unheard(&error) {
+                unheard += 1;
+            } else if !is_busy(&error) {
+                return Err(failed(RECORD)(error));
+            }
+            match pauses.next() {
+                Some(pause) if unheard < UNHEARD_TRIES => tokio::time::sleep(*pause).await,
+                _ => return Err(failed(RECORD)(error)),
+            }
+        }
+    }
+
+    async fn try_to_count(
+        &self,
+        id: HookId,
+        write: &Counting,
+        token: BatchToken,
+    ) -> Result<UpdateItemOutput, SdkError<UpdateItemError>> {
+        let slot = token.slot();
+        let condition = format!(
+            "attribute_exists(hook_id) AND (attribute_not_exists({slot}) OR {slot} < :token){}",
+            write.condition
+        );
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key(id)))
+            .update_expression(write.expression(token))
+            .condition_expression(condition)
+            .set_expression_attribute_values(Some(write.values.clone()))
+            .expression_attribute_values(":token", token.value())
+            .return_values(ReturnValue::UpdatedNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .customize()
+            .config_override(Builder::new().retry_config(RetryConfig::disabled()))
+            .send()
+            .await
+    }
+}
+
+/// The write when the batch's last call is the newest of the hook.
+fn of_newest(recorded: &Recorded) -> Result<Counting, StoreError> {
+    let mut write = Counting {
+        condition: " AND (attribute_not_exists(last_call_ms) OR last_call_ms <= :ms) \
+                    AND (attribute_not_exists(edited_ms) OR edited_ms <= :edited)",
+        ..Counting::default()
+    };
+    let at = recorded.last_call_at;
+    write.value(":edited", millis(recorded.edited_at));
+    write.value(":ms", millis(at));
+    if recorded.calls > 0 {
+        write.add.push("total_calls :calls");
+        write.value(":calls", number(recorded.calls));
+        write
+            .set
+            .push("last_call_at = :at, last_call_ms = :ms, last_response_code = :code");
+        write.value(":at", AttributeValue::S(at.to_string()));
+        write.value(":code", number(recorded.last_response_code));
+        write.value(":failures", number(recorded.failures));
+        if recorded.succeeded {
+            write.set.push("failures_in_row = :failures");
+            write.remove.push("circuit");
+        } else {
+            write.add.push("failures_in_row :failures");
+        }
+    }
+    if let Some(attempts) = &recorded.attempts {
+        write.set.push("attempts = :attempts");
+        write.value(":attempts", encoded(attempts)?);
+    }
+    if let Some(at) = recorded.sampled_at {
+        write.set.push("sampled_ms = :sampled");
+        write.value(":sampled", millis(at));
+    }
+    Ok(write)
+}
+
+/// The write when it is not, or when the hook has been edited since: the calls alone.
+fn of_older(recorded: &Recorded) -> Counting {
+    let mut write = Counting::default();
+    write.add.push("total_calls :calls");
+    write.value(":calls", number(recorded.calls));
+    write
+}
+
+/// Whether nobody knows what a try came to: there was no answer, or one that says so.
+fn is_unheard(error: &SdkError<UpdateItemError>) -> bool {
+    match error {
+        SdkError::ServiceError(context) => context.raw().status().is_server_error(),
+        SdkError::ConstructionFailure(_) => false,
+        _ => true,
+    }
+}
+
+/// Whether the table has put a try off.
+fn is_busy(error: &SdkError<UpdateItemError>) -> bool {
+    matches!(
+        error.code(),
+        Some(
+            "TransactionConflictException"
+                | "ProvisionedThroughputExceededException"
+                | "RequestLimitExceeded"
+                | "ThrottlingException"
+        )
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_token_compares_greater_and_names_one_of_eight_slots() {
+        let time = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let early = BatchToken::new(time("2025-01-20T15:30:00Z"));
+        let late = BatchToken::new(time("2025-01-20T15:30:00.001Z"));
+        assert!(early < late);
+        let row = Item::from([(early.slot(), late.value())]);
+        assert_eq!(early.compare(&row), Ordering::Greater);
+        assert_eq!(early.compare(&Item::new()), Ordering::Less);
+        assert!(u8::from_str_radix(&early.slot()[1..], 16).is_ok_and(|slot| slot < SLOTS));
+    }
+}

@@ -1,0 +1,121 @@
+//! Answers that are lost: the service has done what it was asked for, and its client does not learn that.
+
+use std::sync::{Arc, Mutex};
+
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
+        http_client_fn,
+    },
+    orchestrator::HttpRequest,
+    result::ConnectorError,
+};
+use emulator::LocalAws;
+
+/// Which answers are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// That to the first try of a call, which is then repeated and meets its own first try.
+    First,
+    /// That to each try of the call, and of all that follow.
+    Rest,
+}
+
+/// Loses answers to its clients.
+#[derive(Clone, Debug, Default)]
+pub struct LostAnswers(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The operations so far, each with the id that all its tries have.
+    calls: Vec<(String, String)>,
+    /// The position of the call from which on answers are lost, and which.
+    lose: Option<(usize, Lost)>,
+}
+
+impl LostAnswers {
+    /// Loses answers from the call with this position on, from 0 among those to come; a call and its
+    /// repetitions by the SDK are one.
+    pub fn lose(&self, position: usize, lost: Lost) {
+        *self.0.lock().unwrap() = State {
+            calls: Vec::new(),
+            lose: Some((position, lost)),
+        };
+    }
+
+    /// Loses no answer, and forgets the calls so far.
+    pub fn lose_none(&self) {
+        *self.0.lock().unwrap() = State::default();
+    }
+
+    /// The operations that have been called, in order.
+    pub fn calls(&self) -> Vec<String> {
+        let state = self.0.lock().unwrap();
+        state.calls.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// A client of the tables.
+    pub fn dynamodb(&self, aws: &LocalAws) -> aws_sdk_dynamodb::Client {
+        let client = aws.dynamodb();
+        let inner = client.config().http_client().unwrap();
+        let config = client.config().to_builder();
+        aws_sdk_dynamodb::Client::from_conf(config.http_client(self.around(inner)).build())
+    }
+
+    /// A client of the queues.
+    pub fn sqs(&self, aws: &LocalAws) -> aws_sdk_sqs::Client {
+        let client = aws.sqs();
+        let inner = client.config().http_client().unwrap();
+        let config = client.config().to_builder();
+        aws_sdk_sqs::Client::from_conf(config.http_client(self.around(inner)).build())
+    }
+
+    fn around(&self, inner: SharedHttpClient) -> SharedHttpClient {
+        let lost = self.clone();
+        http_client_fn(move |settings, components| {
+            SharedHttpConnector::new(Connector {
+                inner: inner.http_connector(settings, components),
+                lost: lost.clone(),
+            })
+        })
+    }
+
+    /// Whether the answer to this request is lost.
+    fn takes(&self, request: &HttpRequest) -> bool {
+        let header = |name| request.headers().get(name).unwrap_or_default();
+        let operation = header("x-amz-target").rsplit('.').next();
+        let operation = operation.unwrap_or_default().to_owned();
+        let id = header("amz-sdk-invocation-id").to_owned();
+        let mut state = self.0.lock().unwrap();
+        let known = state.calls.iter().position(|(_, known)| *known == id);
+        let position = known.unwrap_or_else(|| {
+            state.calls.push((operation, id));
+            state.calls.len() - 1
+        });
+        match state.lose {
+            Some((lose, Lost::First)) => lose == position && known.is_none(),
+            Some((lose, Lost::Rest)) => lose <= position,
+            None => false,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Connector {
+    inner: SharedHttpConnector,
+    lost: LostAnswers,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let is_lost = self.lost.takes(&request);
+        let answer = self.inner.call(request);
+        HttpConnectorFuture::new(async move {
+            let answer = answer.await?;
+            if is_lost {
+                return Err(ConnectorError::io("the answer was lost".into()));
+            }
+            Ok(answer)
+        })
+    }
+}
