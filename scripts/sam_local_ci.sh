@@ -59,8 +59,9 @@ in_namespaces() {
 
 remove() {
     local group tries
-    if [[ $child ]]; then
-        kill -KILL "$child" 2>/dev/null && wait "$child" 2>/dev/null
+    if [[ $child ]] && kill -KILL "$child" 2>/dev/null; then
+        # It fails with the signal's number, which must not end this before its work is done.
+        wait "$child" 2>/dev/null || true
     fi
     for group in "${groups[@]}"; do
         # What was killed may be a moment in ending.
