@@ -132,7 +132,7 @@ Exit codes:
 /// Where the API is, and who calls it.
 #[derive(Debug, Args)]
 pub(crate) struct ApiArgs {
-    /// Where the API is, without the /v1/notify of its paths.
+    /// Where the API is, with the /v1/notify of its paths or without.
     #[arg(
         long,
         value_name = "URL",
@@ -415,8 +415,8 @@ pub(crate) enum TokenCommand {
 An error stands for all deliveries of one owner that were given up on the same event with the same
 message. Each of them is kept for 30 days. When the endpoint is well again:
 
-  academy-hooks errors list --owner downtown-campus --stack academy-hooks
-  academy-hooks errors redeliver 12 --stack academy-hooks")]
+  academy-hooks errors list --owner downtown-campus --stack academy-hooks-dev
+  academy-hooks errors redeliver 12 --stack academy-hooks-dev")]
 pub(crate) struct ErrorsArgs {
     #[command(subcommand)]
     pub(crate) command: ErrorsCommand,
@@ -501,17 +501,32 @@ published once.")]
     Resend,
 }
 
-fn aws_addr(text: &str) -> Result<IpAddr, String> {
-    let address: IpAddr = text.parse().map_err(|_| "not an IP address")?;
+fn aws_addr(text: &str) -> Result<IpAddr, &'static str> {
+    let Ok(address) = text.parse::<IpAddr>() else {
+        return Err(if text.parse::<SocketAddr>().is_ok() {
+            "an address and a port: give the address alone, the ports are free ones"
+        } else if text.starts_with('[') {
+            "not an IP address: one of IPv6 has no brackets here, such as ::1"
+        } else if text.contains('%') {
+            LINK_LOCAL
+        } else {
+            "not an IP address"
+        });
+    };
     let canonical = address.to_canonical();
     let is_broadcast = canonical == IpAddr::V4(Ipv4Addr::BROADCAST);
     if canonical.is_unspecified() || canonical.is_multicast() || is_broadcast {
-        return Err(
-            "not an address that others can connect to: give one of this machine's".to_owned(),
-        );
+        return Err("not an address that others can connect to: give one of this machine's");
     }
-    Ok(address)
+    match canonical {
+        IpAddr::V6(address) if address.is_unicast_link_local() => Err(LINK_LOCAL),
+        _ => Ok(address),
+    }
 }
+
+/// It means nothing without an interface, which is named differently on each machine, and no URL can have it.
+const LINK_LOCAL: &str = "a link-local address, which needs the name of an interface, and that no URL can carry: give \
+     another address of this machine's";
 
 fn name(text: &str) -> Result<String, String> {
     check_name(text).map_err(|error| error.to_string())?;
