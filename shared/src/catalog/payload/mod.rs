@@ -184,7 +184,7 @@ impl Ignored {
 }
 
 /// Puts serde's words into ours, and leaves out the values that serde repeats.
-fn mistake(path: Path, error: &serde_json::Error) -> Mistake {
+pub(super) fn mistake(path: Path, error: &serde_json::Error) -> Mistake {
     let text = error.to_string();
     let field = |rest: &str| rest.split('`').next().map(|field| path.clone().join(field));
     if let Some(path) = text.strip_prefix("missing field `").and_then(field) {
