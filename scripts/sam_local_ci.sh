@@ -83,6 +83,8 @@ outside() {
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || leave_out "there are no ca-certificates where Debian has them"
     unshare --mount --net --pid --cgroup --fork true 2>/dev/null || leave_out "no namespaces can be made here"
     work=$(mktemp -d)
+    # What is killed removes no temporary files of its own.
+    export TMPDIR=$work
     groups=()
     child=
     trap remove EXIT
