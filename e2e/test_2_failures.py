@@ -1,6 +1,6 @@
 """What an endpoint that fails leaves behind: attempts, an error, and deliveries that can be sent again.
 
-This is the first door of the dead-letter queue: the worker itself sends what it gives up.
+This is the first door of the dead-letter queue: the worker itself sends what it dead-letters.
 """
 
 EVENT = "cohort_user.added"
@@ -13,7 +13,7 @@ def test_an_endpoint_that_fails_leaves_an_error_and_what_it_has_missed_is_sent_a
     receiver.answers["broken"] = 500
     publish(EVENT, {"id": 301})
 
-    # The attempt, and one after each wait of the schedule. Then it is given up.
+    # The attempt, and one after each wait of the schedule. Then it is exhausted.
     (error,) = until(lambda: errors(call, tokens))
     assert (error["message"], error["count"]) == ("The endpoint answered 500.", 1)
     first, *others = receiver.ids("broken")
@@ -44,7 +44,7 @@ def test_the_operator_sends_again_what_was_given_up(
     subscribe, publish, receiver, call, tokens, until, academy_hooks
 ):
     hook = subscribe(EVENT, "gone")
-    # It is given up at once.
+    # It is dead-lettered at once.
     receiver.answers["gone"] = 410
     publish(EVENT, {"id": 302})
     (error,) = until(lambda: errors(call, tokens))

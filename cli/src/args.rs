@@ -63,7 +63,7 @@ pub(crate) enum Command {
     User(UserArgs),
     /// Tokens of a deployment.
     Token(TokenArgs),
-    /// Deliveries of a deployment that were given up: list their errors, send them again.
+    /// Dead-lettered deliveries of a deployment: list their errors, redeliver them.
     Errors(ErrorsArgs),
     /// The dead-letter queue of a deployment.
     Dlq(DlqArgs),
@@ -77,7 +77,7 @@ Without --fixtures and with nothing stored yet, an academy, a superadmin and a p
 and their tokens are shown with three commands to try them with.
 
 Stop it with Ctrl-C: deliveries in progress are ended first. Hooks, counters, tokens, errors and
-queued jobs stay in the data directory; remove the directory to start anew.")]
+queued jobs stay in the data directory; remove the directory to start from nothing.")]
 pub(crate) struct ServeArgs {
     /// Where the HTTP API listens.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9000")]
@@ -342,7 +342,7 @@ the deliveries that are kept of what happened at it, and all their samples, whic
 are from. Nobody can get that back.
 
 What is in the queues goes by itself: deliveries to its hooks are dropped within 14 days.
-Interrupted, or when one of its deliveries was given up meanwhile, the same command erases the rest.")]
+Interrupted, or when one of its deliveries was dead-lettered meanwhile, the same command erases the rest.")]
     Erase {
         /// Its short name.
         #[arg(value_parser = name)]
@@ -412,7 +412,7 @@ pub(crate) enum TokenCommand {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-An error stands for all deliveries of one owner that were given up on the same event with the same
+An error stands for all dead-lettered deliveries of one owner with the same event and the same
 message. Each of them is kept for 30 days. When the endpoint is well again:
 
   academy-hooks errors list --owner downtown-campus --stack academy-hooks-dev
@@ -432,9 +432,9 @@ pub(crate) enum ErrorsCommand {
         #[arg(long, value_name = "NAME")]
         owner: Option<String>,
     },
-    /// Send the deliveries that are kept with an error again, until none is left.
+    /// Redeliver what is kept with an error, until nothing is left.
     #[command(after_help = "\
-They keep their ids, begin their retry schedule anew, and go to where their hooks point now; those of
+They keep their ids, restart their retry schedule, and go to where their hooks point now; those of
 a hook that is gone are dropped. Interrupt it when you like: what was not sent stays kept, and the
 same command goes on with it. A delivery that fails again is counted in the same error.")]
     Redeliver {

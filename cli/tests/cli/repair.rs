@@ -1,4 +1,4 @@
-//! Deliveries that were given up: seen, and sent again, by their owner and by an operator.
+//! Dead-lettered deliveries: seen and redelivered, by their owner and by an operator.
 
 use serde_json::{Value, json};
 

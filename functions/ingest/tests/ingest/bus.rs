@@ -47,7 +47,7 @@ impl OnBus {
         Bus::new(ingest, Queue::new(sqs, dead_url.to_owned()))
     }
 
-    /// Works a batch of these bodies, and returns the positions of those that are to come again.
+    /// Works a batch of these bodies, and returns the positions of those that SQS is to redeliver.
     async fn work(&self, bodies: &[String]) -> Vec<usize> {
         worked(&self.bus, bodies, &self.metrics).await
     }
@@ -265,7 +265,7 @@ async fn what_cannot_be_queued_comes_again_and_is_not_dead() {
     assert_eq!(again(&broken, &bodies).await, [0]);
     assert_eq!(on_bus_too.dead().await.len(), 1);
 
-    // Without a queue for the dead, what is wrong comes again, and that alone.
+    // Without a queue for the dead, what is wrong is redelivered, and that alone.
     let broken = OnBus::over(&function.world, &function.queue_url, &elsewhere(dead_url));
     assert_eq!(again(&broken, &bodies).await, [2]);
     assert_eq!(function.queued().await, [1]);
