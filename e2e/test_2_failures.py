@@ -6,7 +6,7 @@ This is the first door of the dead-letter queue: the worker itself sends what it
 EVENT = "cohort_user.added"
 
 
-def test_an_endpoint_that_fails_leaves_an_error_and_what_it_has_missed_is_sent_again(
+def test_failing_endpoint_leaves_an_error_and_is_redelivered_to(
     subscribe, publish, receiver, call, tokens, until, queue, academy_hooks
 ):
     hook = subscribe(EVENT, "broken")
@@ -40,7 +40,7 @@ def errors(call, tokens):
     return call("GET", "hook/error?envelope=false", tokens.academy).body
 
 
-def test_the_operator_sends_again_what_was_given_up(
+def test_operator_redelivers_dead_letters(
     subscribe, publish, receiver, call, tokens, until, academy_hooks
 ):
     hook = subscribe(EVENT, "gone")

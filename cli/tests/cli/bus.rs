@@ -47,7 +47,7 @@ fn what_is_put_on_the_bus_arrives() {
 }
 
 #[test]
-fn a_wrong_event_is_shown_with_its_reason_and_sent_again_when_it_is_mended() {
+fn dead_event_is_shown_with_its_reason_and_resent() {
     let endpoint = Endpoint::start(200);
     let allowed = endpoint.addr.to_string();
     let serve = Serve::start(&["--in-memory", "--allow-target", &allowed]);

@@ -432,7 +432,7 @@ fn fields_that_are_dropped_are_a_warning() {
 }
 
 #[test]
-fn what_is_not_accepted_now_is_sent_again_under_the_same_id() {
+fn unaccepted_call_is_retried_under_the_same_id() {
     let (_directory, path) = file("{}");
     for more in [&[][..], &["--id", "a-1"]] {
         let accepted = answer("202 Accepted", "", ACCEPTED);

@@ -37,7 +37,7 @@ fn refused(serve: &Serve, args: &[&str]) -> String {
 }
 
 #[test]
-fn what_was_given_up_arrives_under_the_same_id_when_its_owner_asks_for_it() {
+fn dead_letter_is_redelivered_under_the_same_id() {
     let (serve, [ill, well]) = serve([500, 200]);
     let (academy, publisher) = (serve.token("downtown-campus"), serve.token("platform"));
     let hook = serve.subscribe(&academy, EVENT, &ill.url());

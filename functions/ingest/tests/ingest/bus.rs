@@ -231,7 +231,7 @@ async fn a_reason_is_cut_short_and_has_no_characters_that_the_queue_refuses() {
 }
 
 #[tokio::test]
-async fn what_was_wrong_and_is_mended_can_be_sent_again() {
+async fn dead_event_can_be_resent_when_it_is_right() {
     let on_bus_too = OnBus::start().await;
     let world = &on_bus_too.function.world;
     let body = added("e-1", &json!({"academy": "lisbon", "payload": {"id": 1}}));
@@ -249,7 +249,7 @@ async fn what_was_wrong_and_is_mended_can_be_sent_again() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_queued_comes_again_and_is_not_dead() {
+async fn event_that_cannot_be_queued_is_retried_and_not_dead_lettered() {
     let on_bus_too = OnBus::start().await;
     let OnBus {
         function, dead_url, ..

@@ -128,7 +128,7 @@ async fn a_panic_is_an_error_and_the_process_lives_on() {
 }
 
 #[tokio::test]
-async fn the_log_says_why_an_event_is_put_aside_and_nothing_of_what_is_in_it() {
+async fn log_says_why_an_event_is_dead_lettered_and_nothing_of_its_content() {
     let (on_bus, process) = start().await;
     assert_eq!(process.answer(file("bus-bad")).await, none_again());
     // What is wrong with a payload is said, but not what it has there.
