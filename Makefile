@@ -52,11 +52,12 @@ local-events: $(VENV)/.python-tools ## Try every file of events/ on functions th
 	python3 scripts/local_events.py $(COMMAND)
 
 .PHONY: sam-local
-sam-local: docker-gateway local-template command ## The same on functions that `sam local` runs in Docker (a minute, once they are built; x86_64 Linux)
+sam-local: local-template command ## The same on functions that `sam local` runs in Docker (a minute, once they are built; x86_64 Linux)
 	python3 scripts/sam_local.py $(COMMAND)
 
+# Without Docker it fails before it builds for minutes what only `sam local` needs.
 .PHONY: local-template
-local-template: $(VENV)/.python-tools ## Build the functions for `sam local --config-env local`, and write its template (x86_64 Linux)
+local-template: docker-gateway $(VENV)/.python-tools ## Build the functions for `sam local --config-env local`, and write its template (x86_64 Linux)
 	$(MAKE) build ARCHITECTURE=x86_64
 	python3 scripts/local_template.py
 

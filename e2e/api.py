@@ -75,7 +75,7 @@ def main():
         with urllib.request.urlopen(description, timeout=5) as answer:
             served = json.load(answer)
         if served != json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8")):
-            sys.exit("the description that is served is not docs/openapi.json: build the server anew")
+            sys.exit("the description that is served is not docs/openapi.json: rebuild the server")
         for token in TOKENS:
             print(f"\nas the holder of {token}", flush=True)
             command = ["schemathesis", "run", description, "--url", api]

@@ -152,7 +152,7 @@ class Stack:
         }
 
     def update(self, **parameters):
-        """Deploys it once more, with other values of these parameters."""
+        """Deploys it again, with other values of these parameters."""
         self.parameters |= parameters
         self.deploy("UPDATE", "stack_update_complete")
 

@@ -106,7 +106,7 @@ def test_what_is_put_on_the_bus_arrives(subscribe, put, receiver, until):
     assert (delivery.event, delivery.payload) == (EVENT, {"id": 237})
 
 
-def test_a_wrong_event_of_the_bus_is_put_aside_and_sent_back_when_it_is_right(
+def test_wrong_event_of_the_bus_is_dead_lettered_and_resent(
     put, receiver, call, tokens, until, queue, academy_hooks
 ):
     dead = queue("DeadEventsQueue")

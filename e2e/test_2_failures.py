@@ -1,19 +1,19 @@
 """What an endpoint that fails leaves behind: attempts, an error, and deliveries that can be sent again.
 
-This is the first door of the dead-letter queue: the worker itself sends what it gives up.
+This is the first door of the dead-letter queue: the worker itself sends what it dead-letters.
 """
 
 EVENT = "cohort_user.added"
 
 
-def test_an_endpoint_that_fails_leaves_an_error_and_what_it_has_missed_is_sent_again(
+def test_failing_endpoint_leaves_an_error_and_is_redelivered_to(
     subscribe, publish, receiver, call, tokens, until, queue, academy_hooks
 ):
     hook = subscribe(EVENT, "broken")
     receiver.answers["broken"] = 500
     publish(EVENT, {"id": 301})
 
-    # The attempt, and one after each wait of the schedule. Then it is given up.
+    # The attempt, and one after each wait of the schedule. Then it is exhausted.
     (error,) = until(lambda: errors(call, tokens))
     assert (error["message"], error["count"]) == ("The endpoint answered 500.", 1)
     first, *others = receiver.ids("broken")
@@ -40,11 +40,11 @@ def errors(call, tokens):
     return call("GET", "hook/error?envelope=false", tokens.academy).body
 
 
-def test_the_operator_sends_again_what_was_given_up(
+def test_operator_redelivers_dead_letters(
     subscribe, publish, receiver, call, tokens, until, academy_hooks
 ):
     hook = subscribe(EVENT, "gone")
-    # It is given up at once.
+    # It is dead-lettered at once.
     receiver.answers["gone"] = 410
     publish(EVENT, {"id": 302})
     (error,) = until(lambda: errors(call, tokens))

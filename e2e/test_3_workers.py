@@ -90,7 +90,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_batch_loses_nothing(
     assert killed
     came = collections.Counter(receiver.ids("killer"))
     assert {delivery.payload["id"] for delivery in receiver.deliveries["killer"]} == {410, 411, 412, 413}
-    # What had come before the worker died has come again, under the same id.
+    # What had come before the worker died is delivered again, under the same id.
     assert len(came) == 4
     assert max(came.values()) == 2
     # And is counted once: the worker that made the first call has not lived to count it.
@@ -134,7 +134,7 @@ def test_what_cannot_be_queued_is_not_lost(
         put("breathecode.admissions", EVENT, {"academy": "downtown-campus", "payload": {"id": 431}})
         until(lambda: "1 partial failure" in stack.mapping("IngestBusEvents")["LastProcessingResult"])
 
-    # What came over the bus comes again by itself, and the publisher may publish again under the same id.
+    # SQS redelivers what came over the bus, and the publisher may publish again under the same id.
     assert call("POST", "event", tokens.publisher, body).status == 202
     until(lambda: {delivery.payload["id"] for delivery in receiver.deliveries["outage"]} == {430, 431})
     until(lambda: queue("EventsQueue").count() == 0)

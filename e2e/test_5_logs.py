@@ -85,7 +85,7 @@ def test_one_delivery_can_be_followed_through_the_functions_by_its_id(logs, rece
         ("attempted", 1, 500),
         ("attempted", 2, 500),
         ("attempted", 3, 500),
-        # Sent again, it begins anew.
+        # Redelivered, it starts from its first attempt.
         ("attempted", 1, 204),
     ]
     (given_up,) = about("Errors")

@@ -2,7 +2,8 @@
 
 `sam validate` knows SAM's resources only, cfn-lint and checkov know CloudFormation's, so the template is checked as
 it stands by the one and as SAM's translator expands it by the others. Rules of our own are tests, in
-shared/tests/shared/template/rules/.
+shared/tests/shared/template/rules/. `make` is asked whether it deploys and builds what samconfig.toml and the template
+have, and nothing else.
 """
 
 import json
@@ -11,6 +12,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import tomllib
 
 import boto3
 import import_tables
@@ -55,7 +57,31 @@ def check(name, parameters):
     print(f"{TEMPLATE.name}, {name}: {len(expanded['Resources'])} resources, nothing to complain about")
 
 
+def make_takes(target, variable, value):
+    """Whether `make` goes on with a target for this value of a variable."""
+    command = ["make", "--silent", target, f"{variable}={value}"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True).returncode == 0
+
+
+def check_make():
+    """Checks that `make` takes the environments and architectures that there are, and no others."""
+    with (ROOT / "samconfig.toml").open("rb") as file:
+        # The last one is for `sam local`, and none that is deployed.
+        environments = tomllib.load(file).keys() - {"version", "local"}
+    template = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
+    architectures = template["Parameters"]["Architecture"]["AllowedValues"]
+    for target, variable, values in [
+        ("known-environment", "ENVIRONMENT", environments),
+        ("known-architecture", "ARCHITECTURE", architectures),
+    ]:
+        wrong = [value for value in values if not make_takes(target, variable, value)]
+        wrong += [value for value in ["", "local", "x86", " ".join(values)] if make_takes(target, variable, value)]
+        if wrong:
+            sys.exit(f"make takes these as {variable} though it must not, or refuses them though there are such: {wrong}")
+
+
 def main():
+    check_make()
     run(["sam", "validate", "--template-file", str(TEMPLATE)])
     check("at-once", {})
     check("gradual", {"GradualDeployment": "Canary10Percent5Minutes"})

@@ -47,7 +47,7 @@ def localize(template):
         resource["Properties"]["CodeUri"] = str(folder)
 
 
-def write():
+def main():
     template = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
     localize(template)
     LOCAL.parent.mkdir(exist_ok=True)
@@ -55,4 +55,4 @@ def write():
 
 
 if __name__ == "__main__":
-    write()
+    main()

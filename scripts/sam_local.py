@@ -2,7 +2,7 @@
 `academy-hooks serve`, and holds what comes of it to events/outcomes.json; then asks for paths of the API in
 `sam local start-api`, and has one file handled by `sam local invoke`.
 
-It needs Docker, and what `make build ARCHITECTURE=x86_64` leaves.
+It needs Docker, and what `make local-template` leaves.
 
 usage: sam_local.py SERVER
 """
@@ -16,7 +16,6 @@ import urllib.error
 import urllib.request
 
 import docker_gateway
-import local_template
 from local_events import (
     ANSWER,
     EVENTS,
@@ -92,7 +91,6 @@ def no_container_left(environment):
 
 def main():
     (server,) = sys.argv[1:]
-    local_template.write()
     gateway = docker_gateway.gateway()
     with serving(server, "--aws-addr", gateway) as environment, no_container_left(environment):
         with sam_local("start-lambda", environment) as port:

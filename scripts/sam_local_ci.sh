@@ -59,8 +59,9 @@ in_namespaces() {
 
 remove() {
     local group tries
-    if [[ $child ]]; then
-        kill -KILL "$child" 2>/dev/null && wait "$child" 2>/dev/null
+    if [[ $child ]] && kill -KILL "$child" 2>/dev/null; then
+        # It fails with the signal's number, which must not end this before its work is done.
+        wait "$child" 2>/dev/null || true
     fi
     for group in "${groups[@]}"; do
         # What was killed may be a moment in ending.
@@ -82,6 +83,8 @@ outside() {
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || leave_out "there are no ca-certificates where Debian has them"
     unshare --mount --net --pid --cgroup --fork true 2>/dev/null || leave_out "no namespaces can be made here"
     work=$(mktemp -d)
+    # What is killed removes no temporary files of its own.
+    export TMPDIR=$work
     groups=()
     child=
     trap remove EXIT

@@ -45,7 +45,7 @@ pub(crate) fn do_part(name: &str, times: u64) -> Result<()> {
     Ok(())
 }
 
-/// Counts anew and writes it down.
+/// Counts again and writes it down.
 pub(crate) async fn record() -> Result<String> {
     let instructions = instructions()?.context("valgrind is not installed")?;
     let recorded = Recorded {
@@ -57,7 +57,7 @@ pub(crate) async fn record() -> Result<String> {
     Ok("recorded".to_owned())
 }
 
-/// Counts anew and compares. An error if something got worse.
+/// Counts again and compares. An error if something got worse.
 pub(crate) async fn check() -> Result<String> {
     let recorded = std::fs::read_to_string(file()).context("nothing is recorded")?;
     let recorded: Recorded = serde_json::from_str(&recorded)?;

@@ -76,6 +76,9 @@ enum Tried {
     },
 }
 
+/// What the paths of the API begin with. Whoever names an API may name it with this or without.
+const PREFIX: &str = "/v1/notify";
+
 /// The API of a deployment, with a token for it.
 pub(crate) struct Api {
     base: Url,
@@ -107,7 +110,8 @@ impl Api {
         })
     }
 
-    /// POSTs a body that has this id in it until it is accepted, and returns the answer as it came.
+    /// POSTs a body that has this id in it until it is accepted, and returns the answer as it came. The path is one
+    /// below the API's prefix.
     pub(crate) async fn post(&self, path: &str, id: &str, body: String) -> Result<Vec<u8>> {
         let begin = Instant::now();
         let mut waits = WAITS.into_iter();
@@ -138,7 +142,9 @@ impl Api {
     }
 
     async fn attempt(&self, path: &str, body: String) -> Result<Tried> {
-        let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
+        let base = self.base.as_str().trim_end_matches('/');
+        let base = base.strip_suffix(PREFIX).unwrap_or(base);
+        let url = format!("{base}{PREFIX}{path}");
         let mut response = match self.http.post(url).body(body).send().await {
             Ok(response) => response,
             Err(error) => return self.unanswered(&error),

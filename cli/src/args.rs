@@ -63,7 +63,7 @@ pub(crate) enum Command {
     User(UserArgs),
     /// Tokens of a deployment.
     Token(TokenArgs),
-    /// Deliveries of a deployment that were given up: list their errors, send them again.
+    /// Dead-lettered deliveries of a deployment: list their errors, redeliver them.
     Errors(ErrorsArgs),
     /// The dead-letter queue of a deployment.
     Dlq(DlqArgs),
@@ -77,7 +77,7 @@ Without --fixtures and with nothing stored yet, an academy, a superadmin and a p
 and their tokens are shown with three commands to try them with.
 
 Stop it with Ctrl-C: deliveries in progress are ended first. Hooks, counters, tokens, errors and
-queued jobs stay in the data directory; remove the directory to start anew.")]
+queued jobs stay in the data directory; remove the directory to start from nothing.")]
 pub(crate) struct ServeArgs {
     /// Where the HTTP API listens.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9000")]
@@ -132,7 +132,7 @@ Exit codes:
 /// Where the API is, and who calls it.
 #[derive(Debug, Args)]
 pub(crate) struct ApiArgs {
-    /// Where the API is, without the /v1/notify of its paths.
+    /// Where the API is, with the /v1/notify of its paths or without.
     #[arg(
         long,
         value_name = "URL",
@@ -342,7 +342,7 @@ the deliveries that are kept of what happened at it, and all their samples, whic
 are from. Nobody can get that back.
 
 What is in the queues goes by itself: deliveries to its hooks are dropped within 14 days.
-Interrupted, or when one of its deliveries was given up meanwhile, the same command erases the rest.")]
+Interrupted, or when one of its deliveries was dead-lettered meanwhile, the same command erases the rest.")]
     Erase {
         /// Its short name.
         #[arg(value_parser = name)]
@@ -412,11 +412,11 @@ pub(crate) enum TokenCommand {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-An error stands for all deliveries of one owner that were given up on the same event with the same
+An error stands for all dead-lettered deliveries of one owner with the same event and the same
 message. Each of them is kept for 30 days. When the endpoint is well again:
 
-  academy-hooks errors list --owner downtown-campus --stack academy-hooks
-  academy-hooks errors redeliver 12 --stack academy-hooks")]
+  academy-hooks errors list --owner downtown-campus --stack academy-hooks-dev
+  academy-hooks errors redeliver 12 --stack academy-hooks-dev")]
 pub(crate) struct ErrorsArgs {
     #[command(subcommand)]
     pub(crate) command: ErrorsCommand,
@@ -432,9 +432,9 @@ pub(crate) enum ErrorsCommand {
         #[arg(long, value_name = "NAME")]
         owner: Option<String>,
     },
-    /// Send the deliveries that are kept with an error again, until none is left.
+    /// Redeliver what is kept with an error, until nothing is left.
     #[command(after_help = "\
-They keep their ids, begin their retry schedule anew, and go to where their hooks point now; those of
+They keep their ids, restart their retry schedule, and go to where their hooks point now; those of
 a hook that is gone are dropped. Interrupt it when you like: what was not sent stays kept, and the
 same command goes on with it. A delivery that fails again is counted in the same error.")]
     Redeliver {
@@ -501,17 +501,32 @@ published once.")]
     Resend,
 }
 
-fn aws_addr(text: &str) -> Result<IpAddr, String> {
-    let address: IpAddr = text.parse().map_err(|_| "not an IP address")?;
+fn aws_addr(text: &str) -> Result<IpAddr, &'static str> {
+    let Ok(address) = text.parse::<IpAddr>() else {
+        return Err(if text.parse::<SocketAddr>().is_ok() {
+            "an address and a port: give the address alone, the ports are free ones"
+        } else if text.starts_with('[') {
+            "not an IP address: one of IPv6 has no brackets here, such as ::1"
+        } else if text.contains('%') {
+            LINK_LOCAL
+        } else {
+            "not an IP address"
+        });
+    };
     let canonical = address.to_canonical();
     let is_broadcast = canonical == IpAddr::V4(Ipv4Addr::BROADCAST);
     if canonical.is_unspecified() || canonical.is_multicast() || is_broadcast {
-        return Err(
-            "not an address that others can connect to: give one of this machine's".to_owned(),
-        );
+        return Err("not an address that others can connect to: give one of this machine's");
     }
-    Ok(address)
+    match canonical {
+        IpAddr::V6(address) if address.is_unicast_link_local() => Err(LINK_LOCAL),
+        _ => Ok(address),
+    }
 }
+
+/// It means nothing without an interface, which is named differently on each machine, and no URL can have it.
+const LINK_LOCAL: &str = "a link-local address, which needs the name of an interface, and that no URL can carry: give \
+     another address of this machine's";
 
 fn name(text: &str) -> Result<String, String> {
     check_name(text).map_err(|error| error.to_string())?;

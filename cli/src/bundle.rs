@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    io::ErrorKind,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -68,8 +69,8 @@ const PUBLISHING: usize = 2;
 const LIMITS: ServerLimits = ServerLimits::with_connections(256);
 
 /// What is added where a target is refused: here it is usually an endpoint of one's own.
-const ALLOW_TARGET: &str = " An address of this machine can be called if serve is started with --allow-target IP:PORT, and the target has \
-     that IP.";
+const ALLOW_TARGET: &str = " An endpoint of this machine is called if serve is started with --allow-target IP:PORT, and the target \
+     has that IP and port: http://127.0.0.1:3000/, say, not http://localhost:3000/.";
 
 /// How long open connections have at the end to finish their requests.
 const HTTP_GRACE: Duration = Duration::from_secs(3);
@@ -296,8 +297,17 @@ impl Prepared {
 
 /// Takes the address that the API is to have.
 pub(crate) async fn listen(addr: SocketAddr) -> Result<TcpListener> {
-    let listener = TcpListener::bind(addr).await;
-    listener.with_context(|| format!("cannot listen on {addr}"))
+    TcpListener::bind(addr).await.map_err(|error| {
+        let what_to_do = match error.kind() {
+            ErrorKind::AddrInUse => {
+                "; end the program that has this port, another serve perhaps, or choose another \
+                 one with --addr IP:PORT"
+            }
+            ErrorKind::AddrNotAvailable => "; give --addr an address of this machine",
+            _ => "",
+        };
+        anyhow::Error::new(error).context(format!("the API cannot listen on {addr}{what_to_do}"))
+    })
 }
 
 async fn create_queue(

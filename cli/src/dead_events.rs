@@ -83,7 +83,7 @@ fn reason(message: &Message) -> String {
 async fn resend(sqs: &Client, dead: &str, events: &str) -> Result<()> {
     let (mut sent, mut back) = (HashSet::new(), Vec::new());
     let ended = send_each(sqs, dead, events, &mut sent, &mut back).await;
-    say!("{} events are on their way again.", sent.len());
+    say!("{} events are back in the queue.", sent.len());
     // They were only hidden so that the others come.
     for message in back {
         let request = sqs.change_message_visibility().queue_url(dead);

@@ -69,7 +69,7 @@ async fn count(sqs: &Client, url: &str) -> Result<()> {
     let attributes = answer.attributes.unwrap_or_default();
     let number = |name| attributes.get(&name).map_or("?", String::as_str);
     say!(
-        "Messages that can be seen: {}; that somebody is at, or comes back to: {}; that wait: {}.",
+        "Messages: {} visible, {} in flight, {} delayed",
         number(Visible),
         number(InFlight),
         number(Delayed),

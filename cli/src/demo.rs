@@ -45,7 +45,7 @@ pub(crate) async fn run() -> Result<()> {
     say!("The bundle runs on http://{}, all in memory.", bundle.addr);
 
     delivered(&api, &people, &mut good).await?;
-    given_up(&api, &people, &mut bad).await?;
+    dead_lettered(&api, &people, &mut bad).await?;
 
     let left = bundle.shut_down().await?;
     ensure!(left == 0, "{left} jobs were left in the queues");
@@ -96,7 +96,7 @@ async fn delivered(api: &Api, people: &Demonstration, receiver: &mut Receiver) -
 }
 
 /// The second half: an event that its subscriber never takes.
-async fn given_up(api: &Api, people: &Demonstration, receiver: &mut Receiver) -> Result<()> {
+async fn dead_lettered(api: &Api, people: &Demonstration, receiver: &mut Receiver) -> Result<()> {
     let target = format!("http://{}/webhooks/student-added", receiver.addr);
     heading(
         6,
@@ -107,7 +107,7 @@ async fn given_up(api: &Api, people: &Demonstration, receiver: &mut Receiver) ->
 
     heading(
         7,
-        "The delivery fails, is tried again after 1 s and 2 s, and is given up",
+        "The delivery fails, is retried after 1 s and 2 s, and is dead-lettered",
     );
     let verifier = api.verifier(people, &hook["id"]).await?;
     api.publish(people, FAILS).await?;

@@ -16,8 +16,11 @@ const DOCUMENTS: [&str; 4] = [
 /// How a command begins, when it is run from the sources or from where it is installed.
 const BEGINNINGS: [&str; 3] = ["cargo run -- ", "cargo run -q -- ", "\nacademy-hooks "];
 
-/// What a shell puts in the place of another command, and an example of it.
-const SUBSTITUTED: (&str, &str) = (r#""$(make -s docker-gateway)""#, "172.17.0.1");
+/// What a shell puts in the place of others, and an example of it.
+const SUBSTITUTED: [(&str, &str); 2] = [
+    (r#""$(make -s docker-gateway)""#, "172.17.0.1"),
+    ("$ERROR", "12"),
+];
 
 /// The arguments of every command in a document, up to what a shell would end them at.
 fn commands(document: &str) -> Vec<Vec<String>> {
@@ -36,8 +39,9 @@ fn every_documented_command_is_one() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for document in DOCUMENTS {
         let text = fs::read_to_string(root.join(document)).expect("a document");
-        let (command, example) = SUBSTITUTED;
-        let commands = commands(&text.replace(command, example));
+        let substitute = |text: String, (from, to): (&str, &str)| text.replace(from, to);
+        let text = SUBSTITUTED.into_iter().fold(text, substitute);
+        let commands = commands(&text);
         assert!(!commands.is_empty(), "{document}");
         for arguments in commands {
             let command = [&["academy-hooks".to_owned()], &arguments[..]].concat();

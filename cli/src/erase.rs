@@ -1,7 +1,7 @@
 //! Erasing an academy: what is stored of it, and of what happened at it.
 //!
 //! First nobody can act for it any more, then its hooks go, then what their deliveries have left behind: so
-//! nothing that is erased is made anew meanwhile, but by deliveries that were under way. Each step can be done
+//! nothing that is erased comes back meanwhile, but by deliveries that were under way. Each step can be done
 //! again, so that whatever ends the command, the same command does the rest.
 
 use std::fmt::{self, Display, Formatter};

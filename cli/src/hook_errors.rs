@@ -1,4 +1,4 @@
-//! The operator's commands for deliveries that were given up.
+//! The operator's commands for dead-lettered deliveries.
 
 use anyhow::{Context, Result, bail};
 use shared::{

@@ -80,7 +80,7 @@ pub(crate) async fn event(args: PublishArgs) -> Result<()> {
         payload: &payload,
         id: &id,
     })?;
-    let answer = api.post("/v1/notify/event", &id, body).await?;
+    let answer = api.post("/event", &id, body).await?;
     let EventAnswer { id, event } = parsed(&answer)?;
     report(&args.api, &answer, &id, &[event])
 }
@@ -96,7 +96,7 @@ pub(crate) async fn change(args: ChangeArgs) -> Result<()> {
         after: after.as_deref(),
         id: &id,
     })?;
-    let answer = api.post("/v1/notify/change", &id, body).await?;
+    let answer = api.post("/change", &id, body).await?;
     let ChangeAnswer { id, events } = parsed(&answer)?;
     report(&args.api, &answer, &id, &events)
 }

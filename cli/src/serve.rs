@@ -45,13 +45,17 @@ async fn serve(args: ServeArgs, out: &Lossy) -> Result<()> {
     let mut allow_targets = args.allow_targets;
     let mut demonstration = None;
     let mut inbox = None;
+    let mut no_inbox = None;
     if let Some(fixtures) = &fixtures {
         fixtures.load(&prepared.stores, loading.as_ref()).await?;
     } else {
         if prepared.stores.identities.is_empty().await? {
             demonstration = Some(Demonstration::create(&prepared.stores).await?);
         }
-        inbox = start_inbox(args.addr, out.clone()).await;
+        match start_inbox(args.addr, out.clone()).await {
+            Ok(addr) => inbox = Some(addr),
+            Err(error) => no_inbox = Some(error),
+        }
         allow_targets.extend(inbox);
     }
     let bundle = prepared.start(listener, allow_targets, args.retry_schedule)?;
@@ -69,6 +73,12 @@ async fn serve(args: ServeArgs, out: &Lossy) -> Result<()> {
     if let Some(inbox) = inbox {
         out.line(format_args!(
             "\nAn inbox to try webhooks with, which answers 200 and shows what it gets: http://{inbox}/"
+        ));
+    }
+    if let Some(error) = no_inbox {
+        out.line(format_args!(
+            "\nNo inbox to try webhooks with: {error:#}. Hooks that call it fail until it is there. It needs \
+             the port after the API's: end the program that has it, or choose another --addr."
         ));
     }
     match &storage {
@@ -109,27 +119,21 @@ async fn serve(args: ServeArgs, out: &Lossy) -> Result<()> {
 
 /// Starts an endpoint beside the API, on the next port, so that hooks that were made to try it out
 /// find it again after a restart. Without that port there is none.
-async fn start_inbox(api: SocketAddr, out: Lossy) -> Option<SocketAddr> {
+async fn start_inbox(api: SocketAddr, out: Lossy) -> Result<SocketAddr> {
     let port = match api.port() {
         0 => 0,
-        port => port.checked_add(1)?,
+        port => port
+            .checked_add(1)
+            .with_context(|| format!("there is no port after {port}"))?,
     };
     let addr = SocketAddr::new([127, 0, 0, 1].into(), port);
-    match Receiver::start(addr, StatusCode::OK).await {
-        Ok(mut receiver) => {
-            let addr = receiver.addr;
-            tokio::spawn(async move {
-                while let Some(request) = receiver.requests.recv().await {
-                    out.line(format_args!("The inbox got:\n{}", request.shown()));
-                }
-            });
-            Some(addr)
+    let Receiver { addr, mut requests } = Receiver::start(addr, StatusCode::OK).await?;
+    tokio::spawn(async move {
+        while let Some(request) = requests.recv().await {
+            out.line(format_args!("The inbox got:\n{}", request.shown()));
         }
-        Err(error) => {
-            tracing::warn!("no inbox: {error:#}");
-            None
-        }
-    }
+    });
+    Ok(addr)
 }
 
 impl Demonstration {

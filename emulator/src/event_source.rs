@@ -44,8 +44,8 @@ impl EventSource {
     /// Invokes `handler` until `shutdown` is cancelled, and returns when the invocations under way
     /// have ended.
     ///
-    /// A poll that is under way then is given up. What the queue hands out to it at that very
-    /// moment is in flight as after a crash, and comes again.
+    /// A poll that is under way then is cancelled. What the queue hands out to it at that very
+    /// moment is in flight as after a crash, and is redelivered.
     pub async fn run<F, Fut>(self, handler: F, shutdown: CancellationToken)
     where
         F: Fn(SqsEvent) -> Fut + Clone + Send + 'static,

@@ -41,7 +41,8 @@ pub use sqs::GROUP_IN_FLIGHT;
 /// How often expired items and messages are removed.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
-/// The bounds of each server but the tables', which is dynoxide's own.
+/// The bounds of each server but the tables'. That one is dynoxide's own, which takes a listener and lets out neither
+/// its router nor its connections: it has no bounds, and whoever may connect is trusted not to use up its descriptors.
 const LIMITS: ServerLimits = ServerLimits::with_connections(64);
 
 /// Files hold payloads, secrets and digests of tokens: they are their owner's alone.

@@ -39,7 +39,7 @@ impl<'a> Fields<'a> {
         };
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
             let path = path_of(name);
-            // What is said of it once more only narrows it.
+            // What else is said of it only narrows it.
             if let Some(row) = rows.iter_mut().find(|row| row.path == path) {
                 if field["not"]["type"] == "null" {
                     row.kind = row.kind.replace(" or null", "");

@@ -2,7 +2,7 @@
 //!
 //! The API's description comes from the handlers and their types, the events from the catalogue. The
 //! files are kept in the repository, where people read them and `manage` finds what it serves; a test
-//! holds them to the code, `make reference` writes them anew.
+//! holds them to the code, `make reference` rewrites them.
 
 mod events;
 mod fields;

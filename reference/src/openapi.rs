@@ -26,7 +26,7 @@ const TAGS: [(&str, &str); 6] = [
     ("Samples", "What deliveries look like."),
     (
         "Errors",
-        "What was given up, to be looked at and sent again.",
+        "Dead-lettered deliveries, to be looked at and redelivered.",
     ),
     (
         "Publishing",
@@ -146,10 +146,13 @@ fn webhook(event: &CatalogEvent) -> PathItem {
             "2XX",
             answer("The delivery has arrived. There are 30 seconds to say so."),
         )
-        .response("410", answer("It never will: it is given up."))
+        .response(
+            "410",
+            answer("It never will: the delivery is dead-lettered."),
+        )
         .response(
             "default",
-            answer("It has not arrived, and comes again later."),
+            answer("It has not arrived, and is retried later."),
         );
     PathItem::new(HttpMethod::Post, operation)
 }

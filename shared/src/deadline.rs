@@ -1,9 +1,9 @@
 //! The time that an invocation has.
 //!
 //! When it is over, Lambda ends the process, whatever that is in the middle of, and everything of the
-//! invocation comes again. So a worker stops before that by itself: what has ended is written down and its
-//! answer says so, what has not comes again. `ingest` goes without: what it publishes in vain is known by its
-//! ids when it comes again, so that it loses no more than the figures of that invocation.
+//! invocation is redelivered. So a worker stops before that by itself: what has ended is written down and its
+//! answer says so, and SQS redelivers the rest. `ingest` goes without: what it publishes in vain is known by its
+//! ids when it is retried, so that it loses no more than the figures of that invocation.
 
 use std::time::{Duration, SystemTime};
 

@@ -81,7 +81,7 @@ metrics! {
     AttemptsLost,
     /// Circuits that opened. One that stays open after a probe is not counted again.
     CircuitsOpened,
-    /// Deliveries that were given up, and are in the dead-letter queue.
+    /// Deliveries that were dead-lettered.
     DeliveriesGivenUp,
     /// Dead letters that `errors` recorded, those of interrupted workers among them.
     DeadLettersRecorded,
@@ -93,7 +93,7 @@ metrics! {
     /// What is measured, in milliseconds.
     Measure:
     /// From the acceptance of an event to the answer that a delivery of it has arrived, with all waits in
-    /// between. One that is sent again begins when that is asked for.
+    /// between. That of a redelivery begins when it is asked for.
     DeliveryLatency,
     /// How long after its time the oldest job of a batch was taken. What an open circuit makes wait grows
     /// older by that.

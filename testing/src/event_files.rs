@@ -25,7 +25,7 @@ struct Outcome {
     status: Option<u16>,
     /// What the body of that answer has, beside other things.
     body: Option<Value>,
-    /// The messages that are to come again.
+    /// The messages that SQS is to redeliver.
     again: Option<BTreeSet<String>>,
 }
 

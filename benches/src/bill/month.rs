@@ -187,23 +187,20 @@ pub(super) fn parameters_table(template: &Template) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn same(value: f64, wanted: f64) {
-        assert!((value - wanted).abs() < 1e-9, "{value} instead of {wanted}");
-    }
+    use crate::figures::assert_close;
 
     #[test]
     fn empty_queue_gets_fifteen_polls_a_minute() {
-        same(idle_polls(), 15.0 * 60.0 * 730.0);
+        assert_close(idle_polls(), 15.0 * 60.0 * 730.0);
     }
 
     #[test]
     fn fixed_cost_counts_metrics_dashboards_and_polls() {
         let fixed = Fixed::of(&Template::small());
-        same(fixed.alarms, 0.3);
-        same(fixed.dashboards, 3.0);
-        same(fixed.polling, 0.2628);
-        same(fixed.sum(), 3.5628);
+        assert_close(fixed.alarms, 0.3);
+        assert_close(fixed.dashboards, 3.0);
+        assert_close(fixed.polling, 0.2628);
+        assert_close(fixed.sum(), 3.5628);
     }
 
     #[test]

@@ -79,6 +79,7 @@ fn values<'a>(text: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::assert_close;
 
     const SMALL: &str = "
 Resources:
@@ -140,7 +141,7 @@ Resources:
         ];
         let wanted = [2.0, 3.0, 1.0, 1.0, 2.0];
         for (count, wanted) in counts.into_iter().zip(wanted) {
-            assert!((count - wanted).abs() < 1e-9, "{count} instead of {wanted}");
+            assert_close(count, wanted);
         }
     }
 
@@ -154,8 +155,8 @@ Resources:
     #[test]
     fn memory_is_read_per_function() {
         let template = Template::small();
-        assert!((template.memory_mb("deliver").unwrap() - 256.0).abs() < 1e-9);
-        assert!((template.memory_mb("ingest").unwrap() - 512.0).abs() < 1e-9);
+        assert_close(template.memory_mb("deliver").unwrap(), 256.0);
+        assert_close(template.memory_mb("ingest").unwrap(), 512.0);
         assert!(template.memory_mb("errors").is_err());
     }
 

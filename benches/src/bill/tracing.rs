@@ -53,10 +53,7 @@ pub(super) fn table() -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn same(value: f64, wanted: f64) {
-        assert!((value - wanted).abs() < 1e-9, "{value} instead of {wanted}");
-    }
+    use crate::figures::assert_close;
 
     #[test]
     fn first_of_a_second_and_five_percent_of_the_rest_are_traced() {
@@ -68,19 +65,19 @@ mod tests {
             (21.0, 2.0),
             (1001.0, 51.0),
         ] {
-            same(traced(per_s), wanted);
+            assert_close(traced(per_s), wanted);
         }
     }
 
     #[test]
     fn every_invocation_is_traced_at_one_a_second_or_less() {
-        same(traces(0.1, 1), 2.0);
-        same(traces(1.0, 1), 2.0);
+        assert_close(traces(0.1, 1), 2.0);
+        assert_close(traces(1.0, 1), 2.0);
     }
 
     #[test]
     fn batches_are_sampled_at_their_own_rate() {
         // 5.95 of a hundred requests, 1.45 of ten batches.
-        same(traces(100.0, 10), 0.074);
+        assert_close(traces(100.0, 10), 0.074);
     }
 }

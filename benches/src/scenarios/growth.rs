@@ -17,7 +17,7 @@ const ANOTHER_EVENT: &str = "cohort_user.added";
 /// How many academies the other hooks on the same event belong to.
 const OTHER_ACADEMIES: usize = 100;
 
-/// S5. In each run a server is filled anew.
+/// S5. Each run fills a new server.
 pub(crate) async fn growth(scale: &Scale) -> Result<Table> {
     let mut table = Table::new([
         "hooks",

@@ -47,7 +47,7 @@ fn what_is_put_on_the_bus_arrives() {
 }
 
 #[test]
-fn a_wrong_event_is_shown_with_its_reason_and_sent_again_when_it_is_mended() {
+fn dead_event_is_shown_with_its_reason_and_resent() {
     let endpoint = Endpoint::start(200);
     let allowed = endpoint.addr.to_string();
     let serve = Serve::start(&["--in-memory", "--allow-target", &allowed]);
@@ -66,7 +66,7 @@ fn a_wrong_event_is_shown_with_its_reason_and_sent_again_when_it_is_mended() {
         (shown.matches("\nmessage ").count() == 2).then_some(shown)
     });
     for part in [
-        "Messages that can be seen: 2;",
+        "Messages: 2 visible,",
         "Unexpected academy lisbon",
         r#"event "cohort_user.added" from "breathecode.admissions" with the id ""#,
         r"Unexpected event no.such\u{9b}event",
@@ -83,13 +83,11 @@ fn a_wrong_event_is_shown_with_its_reason_and_sent_again_when_it_is_mended() {
 
     serve.done(&["academy", "add", "lisbon"]);
     let sent = serve.done(&["bus", "resend"]);
-    assert_eq!(sent, "2 events are on their way again.\n");
+    assert_eq!(sent, "2 events are back in the queue.\n");
     assert_eq!(endpoint.next(), r#"{"id":1}"#);
     eventually("the one that is still wrong", || {
         let shown = serve.done(&["bus", "peek"]);
-        shown
-            .contains("Messages that can be seen: 1;")
-            .then_some(())
+        shown.contains("Messages: 1 visible,").then_some(())
     });
     assert!(!endpoint.has_more());
 }

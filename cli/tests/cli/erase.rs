@@ -37,7 +37,7 @@ fn an_academy_goes_with_all_that_happened_at_it_and_the_others_stay() {
     for token in tokens {
         serve.subscribe(token, EVENT, &ill.url());
     }
-    // Each is given up at once: one to the academy, one to the superadmin, and so for the other academy.
+    // Each is dead-lettered at once: one to the academy, one to the superadmin, and so for the other academy.
     for place in ["downtown-campus", "miami"] {
         assert_eq!(serve.publish(&publisher, EVENT, place), 2);
     }

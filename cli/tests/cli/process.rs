@@ -56,6 +56,13 @@ impl Serve {
         Self::spawn(command().args(SERVE).args(args).stderr(Stdio::piped()))
     }
 
+    /// A start whose API has this address.
+    pub(crate) fn at(addr: &str, args: &[&str]) -> Self {
+        let mut command = command();
+        let command = command.args(["serve", "--addr", addr]).args(args);
+        Self::spawn(command.stderr(Stdio::piped()))
+    }
+
     /// A start of which nobody reads the log.
     pub(crate) fn unread(levels: &str, args: &[&str]) -> (Self, ChildStderr) {
         let mut command = command();

@@ -109,6 +109,26 @@ fn publisher(api: &str, token: &str) -> Command {
     command
 }
 
+#[test]
+fn api_is_named_with_its_prefix_or_without() {
+    let (_directory, file) = file(r#"{"id": 1}"#);
+    for (end, line) in [
+        ("", "post /v1/notify/event http/1.1"),
+        ("/", "post /v1/notify/event http/1.1"),
+        ("/v1/notify", "post /v1/notify/event http/1.1"),
+        ("/v1/notify/", "post /v1/notify/event http/1.1"),
+        ("/stage/v1/notify", "post /stage/v1/notify/event http/1.1"),
+    ] {
+        let fake = Fake::accepting(ACCEPTED);
+        let api = format!("{}{end}", fake.url());
+        let args = ["publish", EVENT, "--no-academy", "--file", &file];
+        let done = publisher(&api, TOKEN).args(args).output().unwrap();
+        ended(&done, 0);
+        let (request, _) = fake.next();
+        assert_eq!(request.head.lines().next(), Some(line), "{end:?}");
+    }
+}
+
 /// Publishes what a file has to the fake, and checks how that ends.
 fn publish(fake: &Fake, file: &str, more: &[&str], code: i32) -> Output {
     let args = ["publish", EVENT, "--no-academy", "--file", file];
@@ -412,7 +432,7 @@ fn fields_that_are_dropped_are_a_warning() {
 }
 
 #[test]
-fn what_is_not_accepted_now_is_sent_again_under_the_same_id() {
+fn unaccepted_call_is_retried_under_the_same_id() {
     let (_directory, path) = file("{}");
     for more in [&[][..], &["--id", "a-1"]] {
         let accepted = answer("202 Accepted", "", ACCEPTED);

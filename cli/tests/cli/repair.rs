@@ -1,4 +1,4 @@
-//! Deliveries that were given up: seen, and sent again, by their owner and by an operator.
+//! Dead-lettered deliveries: seen and redelivered, by their owner and by an operator.
 
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn refused(serve: &Serve, args: &[&str]) -> String {
 }
 
 #[test]
-fn what_was_given_up_arrives_under_the_same_id_when_its_owner_asks_for_it() {
+fn dead_letter_is_redelivered_under_the_same_id() {
     let (serve, [ill, well]) = serve([500, 200]);
     let (academy, publisher) = (serve.token("downtown-campus"), serve.token("platform"));
     let hook = serve.subscribe(&academy, EVENT, &ill.url());
@@ -198,7 +198,7 @@ fn peeking_shows_what_is_in_the_dead_letter_queue_and_leaves_it_there() {
         let shown = serve.done(&["dlq", "peek", "--stack", "parked"]);
         let messages: Vec<&str> = shown.split("\nmessage ").skip(1).collect();
         assert_eq!(messages.len(), 3, "{shown}");
-        assert!(shown.contains("can be seen: 3;"), "{shown}");
+        assert!(shown.contains("Messages: 3 visible,"), "{shown}");
         let find = |part: &str| {
             let found = messages.iter().find(|message| message.contains(part));
             *found.unwrap_or_else(|| panic!("{part}: {shown}"))
@@ -256,7 +256,7 @@ fn a_message_that_cannot_be_recorded_is_counted_while_nobody_sees_it() {
     sqs(&serve, "SendMessage", &poison);
     eventually("the message in the worker's hands", || {
         let shown = serve.done(&["dlq", "peek"]);
-        shown.contains("comes back to: 1;").then_some(())
+        shown.contains("1 in flight,").then_some(())
     });
 }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs::File,
+    net::TcpListener,
     process::Stdio,
     sync::{
         Arc, Mutex,
@@ -111,12 +112,52 @@ fn the_inbox_shows_what_it_gets() {
 #[test]
 fn a_refused_target_on_this_machine_names_the_option_that_lets_it_be_called() {
     let serve = Serve::start(&["--in-memory"]);
-    let body = format!(r#"{{"event": "{EVENT}", "target": "http://127.0.0.1:8731/"}}"#);
     let token = serve.token("downtown-campus");
-    let (status, answer) = serve.call("POST", HOOKS, &token, &body);
-    assert_eq!(status, 400);
-    let refused = answer["target"].to_string();
-    assert!(refused.contains("--allow-target IP:PORT"), "{answer}");
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "printer.local",
+        "db.internal",
+    ] {
+        let body = format!(r#"{{"event": "{EVENT}", "target": "http://{host}:8731/"}}"#);
+        let (status, answer) = serve.call("POST", HOOKS, &token, &body);
+        assert_eq!(status, 400, "{host}");
+        let refused = answer["target"].to_string();
+        for part in ["--allow-target IP:PORT", "not http://localhost:3000/"] {
+            assert!(refused.contains(part), "{host}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn busy_api_port_is_named_with_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let refused = run(&["serve", "--in-memory", "--addr", &addr]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    for part in [&addr, "--addr IP:PORT"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+// Elsewhere loopback has one address.
+#[cfg(target_os = "linux")]
+#[test]
+fn busy_inbox_port_is_named_in_the_greeting() {
+    let inbox = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = inbox.local_addr().unwrap();
+    // The inbox is on the port after the API's, whichever address that has.
+    let api = format!("127.0.0.2:{}", taken.port() - 1);
+    let serve = Serve::at(&api, &["--in-memory"]);
+    let taken = taken.to_string();
+    let line = serve.greeting.lines().find(|line| line.contains(&taken));
+    let said = line.unwrap_or_else(|| panic!("{}", serve.greeting));
+    for part in ["No inbox", "--addr"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!serve.greeting.contains("An inbox"), "{}", serve.greeting);
 }
 
 #[test]
@@ -324,6 +365,11 @@ fn an_address_that_nobody_can_call_is_refused_with_the_reason() {
         ("0.0.0.0", "not an address that others can connect to"),
         ("::", "not an address that others can connect to"),
         ("docker0", "not an IP address"),
+        ("[::1]", "no brackets"),
+        ("127.0.0.1:9100", "the address alone"),
+        ("[::1]:9100", "the address alone"),
+        ("fe80::1", "link-local"),
+        ("fe80::1%eth0", "link-local"),
         ("224.0.0.1", "not an address that others can connect to"),
         (
             "::ffff:0.0.0.0",

@@ -169,7 +169,7 @@ impl AsRef<[u8]> for Held {
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_takes_is_given_up() {
+async fn answer_that_nobody_takes_is_cut_off() {
     const LENGTH: usize = 32 * 1024 * 1024;
     let (sender, mut dropped) = mpsc::channel(1);
     let sender = Arc::new(Mutex::new(Some(sender)));

@@ -6,9 +6,9 @@
 //! gives each an id, under which it is published once, however often the queue hands it out, unless its detail
 //! has an id of its own.
 //!
-//! What is wrong with an event does not get better by trying again. It is put into the dead-letter queue
+//! What is wrong with an event does not get better by trying again. It is dead-lettered
 //! at once, with the reason, and everything else of its batch goes on. What could not be queued for lack
-//! of a table or a queue stays in the queue and comes again.
+//! of a table or a queue stays in the queue and is redelivered.
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use serde::Deserialize;
@@ -57,7 +57,7 @@ impl Bus {
         }
     }
 
-    /// Works a batch of messages. Never an error: what is to come again is named in the answer.
+    /// Works a batch of messages. Never an error: what SQS is to redeliver is named in the answer.
     pub async fn handle(
         &self,
         event: SqsEvent,
@@ -80,7 +80,7 @@ impl Bus {
             let is_done = match answer {
                 Some(Ok(_)) => true,
                 Some(Err(error)) => self.put_aside(message, &error, metrics).await,
-                // What of it is in the queue already is known by its id when it comes again.
+                // What of it is in the queue already is known by its id when it is redelivered.
                 None => false,
             };
             if !is_done {
@@ -92,7 +92,7 @@ impl Bus {
         Ok(response)
     }
 
-    /// Puts a message that is wrong into the dead-letter queue. `false`: it must come again instead.
+    /// Dead-letters a message that is wrong. `false`: SQS must redeliver it instead.
     async fn put_aside(&self, message: &SqsMessage, error: &ApiError, metrics: &Metrics) -> bool {
         if error.status().is_server_error() {
             tracing::error!(%error, "an event of the bus could not be published");

@@ -12,7 +12,7 @@ use uuid::{Builder, Uuid};
 /// The ids of the deliveries of one event.
 #[derive(Clone)]
 pub(crate) enum DeliveryIds {
-    /// Of one that cannot be recognised when it comes again.
+    /// Of one that cannot be recognised when it is published again.
     New,
     /// Of one that its publisher's id stands for: made of what it is.
     Of(Sha256),

@@ -1,4 +1,4 @@
-//! HookErrors: the deliveries that were given up.
+//! HookErrors: the deliveries that were dead-lettered.
 
 use std::{cmp::Reverse, collections::HashSet};
 
@@ -74,7 +74,7 @@ error_responses!(
     path = "/v1/notify/hook/error",
     tag = "Errors",
     operation_id = "listErrors",
-    summary = "What was given up of the caller's deliveries, and why",
+    summary = "Which of the caller's deliveries were dead-lettered, and why",
     description = "One record for each event and message, newest first.",
     params(
         ("event" = Option<String>, Query, description = "Names of events, separated by commas."),

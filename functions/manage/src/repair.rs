@@ -1,7 +1,7 @@
-//! Deliveries that were given up: sent again, or forgotten together with their error.
+//! Dead-lettered deliveries: redelivered, or forgotten together with their error.
 //!
-//! What is sent again is what had failed when the request came, so that a delivery that fails at once
-//! a second time is not sent a third time by the same request.
+//! A request redelivers what had failed when it came, so that a delivery that fails at once a second time
+//! is not sent a third time by the same request.
 
 use std::time::Duration;
 

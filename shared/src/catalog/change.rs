@@ -21,7 +21,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     CatalogEvent, events,
-    payload::{Mistake, Path, Payload},
+    payload::{self, Mistake, Path, Payload},
 };
 use crate::members::Members;
 use crate::model::AcademyRef;
@@ -254,10 +254,15 @@ impl<'a> Record<'a> {
             let mistake = Mistake { path, message };
             ChangeError::Record { side, mistake }
         };
-        let Ok(Members(members)) = serde_json::from_str(json.get()) else {
-            let message = "Expected a record, which is an object, or null.";
-            return Err(wrong(Path::default(), message));
-        };
+        let Members(members) = serde_json::from_str(json.get()).map_err(|error| {
+            if error.is_data() {
+                let message = "Expected a record, which is an object, or null.";
+                return wrong(Path::default(), message);
+            }
+            // The text is JSON by its grammar, so this is a name that is no text.
+            let mistake = payload::mistake(Path::default(), &error);
+            ChangeError::Record { side, mistake }
+        })?;
         let mut fields = IndexMap::with_capacity(members.len());
         for (name, value) in members {
             let path = Path::field(&name);
@@ -279,7 +284,10 @@ impl<'a> Record<'a> {
     fn read_value(&self, json: &RawValue, path: Path) -> Result<Value, ChangeError> {
         match serde_json::from_str(json.get()) {
             Ok(Plain(value)) => Ok(value),
-            Err(_) => Err(self.wrong(path, "This value is not valid.")),
+            Err(error) => Err(ChangeError::Record {
+                side: self.side,
+                mistake: payload::mistake(path, &error),
+            }),
         }
     }
 

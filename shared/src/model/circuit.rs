@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_probe_that_failed_the_wait_begins_anew() {
+    fn failed_probe_restarts_the_wait() {
         let begun = start() + WAIT;
         let probing = OpenCircuit::opened(start(), WAIT)
             .probing(begun, 7)

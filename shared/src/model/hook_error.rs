@@ -1,4 +1,4 @@
-//! The record of deliveries that were given up.
+//! The record of dead-lettered deliveries.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -93,7 +93,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn a_delivery_keeps_its_ids_and_payload_and_begins_anew() {
+async fn redelivery_keeps_ids_and_payload_and_restarts_the_schedule() {
     let bench = Bench::new().await;
     let found = record(&bench.errors, &[letter(1, 7, 0)]).await;
     let done = bench.redeliver(&Kept::OfError(found)).await.unwrap();

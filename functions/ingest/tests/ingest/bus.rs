@@ -47,7 +47,7 @@ impl OnBus {
         Bus::new(ingest, Queue::new(sqs, dead_url.to_owned()))
     }
 
-    /// Works a batch of these bodies, and returns the positions of those that are to come again.
+    /// Works a batch of these bodies, and returns the positions of those that SQS is to redeliver.
     async fn work(&self, bodies: &[String]) -> Vec<usize> {
         worked(&self.bus, bodies, &self.metrics).await
     }
@@ -231,7 +231,7 @@ async fn a_reason_is_cut_short_and_has_no_characters_that_the_queue_refuses() {
 }
 
 #[tokio::test]
-async fn what_was_wrong_and_is_mended_can_be_sent_again() {
+async fn dead_event_can_be_resent_when_it_is_right() {
     let on_bus_too = OnBus::start().await;
     let world = &on_bus_too.function.world;
     let body = added("e-1", &json!({"academy": "lisbon", "payload": {"id": 1}}));
@@ -249,7 +249,7 @@ async fn what_was_wrong_and_is_mended_can_be_sent_again() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_queued_comes_again_and_is_not_dead() {
+async fn event_that_cannot_be_queued_is_retried_and_not_dead_lettered() {
     let on_bus_too = OnBus::start().await;
     let OnBus {
         function, dead_url, ..
@@ -265,7 +265,7 @@ async fn what_cannot_be_queued_comes_again_and_is_not_dead() {
     assert_eq!(again(&broken, &bodies).await, [0]);
     assert_eq!(on_bus_too.dead().await.len(), 1);
 
-    // Without a queue for the dead, what is wrong comes again, and that alone.
+    // Without a queue for the dead, what is wrong is redelivered, and that alone.
     let broken = OnBus::over(&function.world, &function.queue_url, &elsewhere(dead_url));
     assert_eq!(again(&broken, &bodies).await, [2]);
     assert_eq!(function.queued().await, [1]);

@@ -377,7 +377,7 @@ async fn of_many_requests_with_one_id_at_the_same_time_one_publishes() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_being_published_is_told_to_come_again() {
+async fn id_that_is_being_published_is_answered_retry_later() {
     let function = Function::start().await;
     let claims = &function.world.stores.claims;
     let claimed = claims
@@ -410,7 +410,7 @@ async fn ids(function: &Function) -> BTreeSet<(u64, String, Uuid)> {
 }
 
 #[tokio::test]
-async fn what_was_queued_by_a_request_that_died_comes_again_under_its_ids() {
+async fn deliveries_of_a_request_that_died_are_queued_again_under_the_same_ids() {
     let function = Function::start().await;
     function
         .hooks([(1, DOWNTOWN, ADDED), (2, ROOT, ADDED)])
@@ -438,7 +438,7 @@ async fn what_was_queued_by_a_request_that_died_comes_again_under_its_ids() {
 }
 
 #[tokio::test]
-async fn without_an_id_of_its_publishers_nothing_comes_again() {
+async fn retry_without_a_publishers_id_gets_new_delivery_ids() {
     let function = Function::start().await;
     function.hook(1, DOWNTOWN, ADDED).await;
     let mut seen = BTreeSet::new();

@@ -128,7 +128,7 @@ async fn a_panic_is_an_error_and_the_process_lives_on() {
 }
 
 #[tokio::test]
-async fn the_log_says_why_an_event_is_put_aside_and_nothing_of_what_is_in_it() {
+async fn log_says_why_an_event_is_dead_lettered_and_nothing_of_its_content() {
     let (on_bus, process) = start().await;
     assert_eq!(process.answer(file("bus-bad")).await, none_again());
     // What is wrong with a payload is said, but not what it has there.
@@ -168,7 +168,7 @@ async fn an_invocation_prints_its_metrics_in_one_line_and_all_others_are_of_its_
     another["body"] = json!(event(CREATED, DOWNTOWN).to_string());
     another["isBase64Encoded"] = json!(false);
     process.answer(another).await;
-    // Nothing comes of it but that it comes again.
+    // SQS is to redeliver it.
     let answer = process.answer(file("bus-change")).await;
     assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), 1);
 
@@ -188,8 +188,8 @@ async fn an_invocation_prints_its_metrics_in_one_line_and_all_others_are_of_its_
     assert_eq!(log.metrics(), wanted, "{log:?}");
 }
 
-/// It does not look at the time that it has: a call of a table is given up well before that is over, and with
-/// the first that fails a request, and a batch, ends. One that is cut off by Lambda all the same comes again, and
+/// It does not look at the time that it has: a call of a table times out well before that is over, and with
+/// the first that fails a request, and a batch, ends. One that is cut off by Lambda all the same is redelivered, and
 /// what of it has been settled is known by its id.
 #[tokio::test]
 async fn when_the_tables_hang_publishers_are_told_and_the_bus_sends_again_before_the_time_is_over()

@@ -14,7 +14,7 @@ fn file(function: &str, name: &str) -> Value {
     files.find(|file| file.name == name).unwrap().event
 }
 
-/// What the event files are for: an academy, its hook, and deliveries to it that were given up.
+/// What the event files are for: an academy, its hook, and dead-lettered deliveries to it.
 async fn start() -> (World, Bootstrap) {
     let world = World::start().await;
     let academy = user(DOWNTOWN);
@@ -147,7 +147,7 @@ async fn the_log_has_no_token_and_no_payload_at_any_level() {
     }
 }
 
-/// It does not look at the time that it has: a call of a table is given up well before that is over, and with
+/// It does not look at the time that it has: a call of a table times out well before that is over, and with
 /// the first that fails a request ends.
 #[tokio::test]
 async fn when_the_tables_hang_a_request_is_answered_503_before_its_time_is_over() {

@@ -77,6 +77,49 @@ fn a_name_that_is_given_twice_is_a_mistake() {
 }
 
 #[test]
+fn half_surrogate_pairs_are_named_where_a_change_is_decided() {
+    let said =
+        "This text has half of a surrogate pair, such as \\ud83d alone, which is no character.";
+    let record = r#"{"id": 1, "academy": 4, "status": "DRAFT"}"#;
+    for (half, place) in [
+        (r#"{"id": 1, "academy": 4, "status": "\ud83d"}"#, "status: "),
+        (
+            r#"{"id": 1, "academy": 4, "status": {"a": "\ude00"}}"#,
+            "status: ",
+        ),
+        (r#"{"id": 1, "academy": 4, "status\ud83d": "DRAFT"}"#, ""),
+    ] {
+        for (before, after, side) in [(half, record, "before"), (record, half, "after")] {
+            assert_eq!(
+                derive("registry.Asset", Some(before), Some(after)),
+                Err(format!("{side}: {place}{said}"))
+            );
+        }
+    }
+    let academy = r#"{"id": 1, "academy": {"slug": "\ud83d"}}"#;
+    assert_eq!(
+        derive("authenticate.ProfileAcademy", None, Some(academy)),
+        Err(format!("after: academy: {said}"))
+    );
+}
+
+#[test]
+fn unreadable_values_are_named_where_a_change_is_decided() {
+    let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+    let record = r#"{"id": 1, "academy": 4, "status": "DRAFT"}"#;
+    for (value, said) in [
+        (deep.as_str(), "This is nested too deeply."),
+        ("1e999", "This number is too large."),
+    ] {
+        let after = format!(r#"{{"id": 1, "academy": 4, "status": {value}}}"#);
+        assert_eq!(
+            derive("registry.Asset", Some(record), Some(&after)),
+            Err(format!("after: status: {said}"))
+        );
+    }
+}
+
+#[test]
 fn what_was_deleted_is_nothing() {
     for model in models() {
         assert_eq!(derive(model, Some("{}"), None), Ok(Vec::new()), "{model}");

@@ -1,7 +1,7 @@
 //! Payloads held to their types.
 //!
 //! An event's payload has a Rust type: it says which fields there are, and what each of them is. A payload is read as its type when it is published, and what the type does not
-//! have is cut out of its text. The text itself is never written anew: what stays keeps its order and
+//! have is cut out of its text. The text itself is never rewritten: what stays keeps its order and
 //! its spelling, so that a payload with nothing to cut is delivered byte for byte as it was published.
 
 mod objects;
@@ -184,7 +184,7 @@ impl Ignored {
 }
 
 /// Puts serde's words into ours, and leaves out the values that serde repeats.
-fn mistake(path: Path, error: &serde_json::Error) -> Mistake {
+pub(super) fn mistake(path: Path, error: &serde_json::Error) -> Mistake {
     let text = error.to_string();
     let field = |rest: &str| rest.split('`').next().map(|field| path.clone().join(field));
     if let Some(path) = text.strip_prefix("missing field `").and_then(field) {

@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::{AttributeValue, Delete};
+use aws_sdk_dynamodb::{
+    error::SdkError,
+    types::{AttributeValue, Delete},
+};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 
@@ -67,7 +70,7 @@ impl Hooks {
 
     /// The hooks that a list of a scope may have met on their way.
     pub(super) async fn moved_in(&self, scope: &Scope) -> Result<BTreeSet<HookId>, StoreError> {
-        let items: Vec<Item> = self
+        let marks = self
             .client
             .query()
             .table_name(&self.table)
@@ -85,14 +88,13 @@ impl Hooks {
             .items()
             .send()
             .try_collect()
-            .await
-            .map_err(failed(READ))?;
-        items.into_iter().map(moved).collect()
+            .await;
+        moved(marks)
     }
 
     /// The hooks that a list of all scopes may have met on their way.
     pub(super) async fn moved_anywhere(&self) -> Result<BTreeSet<HookId>, StoreError> {
-        let items: Vec<Item> = self
+        let marks = self
             .client
             .scan()
             .table_name(&self.table)
@@ -104,9 +106,8 @@ impl Hooks {
             .items()
             .send()
             .try_collect()
-            .await
-            .map_err(failed(READ))?;
-        items.into_iter().map(moved).collect()
+            .await;
+        moved(marks)
     }
 
     /// A list with each of these hooks in it once, if it is wanted, and not twice.
@@ -140,7 +141,14 @@ fn now_ms(ago: Duration) -> AttributeValue {
     AttributeValue::N(time.as_millisecond().to_string())
 }
 
-fn moved(item: Item) -> Result<HookId, StoreError> {
-    let item: MovedItem = serde_dynamo::from_item(item)?;
-    Ok(item.moved)
+/// The hooks of the marks that a request has read.
+fn moved<E>(marks: Result<Vec<Item>, SdkError<E>>) -> Result<BTreeSet<HookId>, StoreError>
+where
+    SdkError<E>: std::error::Error,
+{
+    let marks = marks.map_err(failed(READ))?;
+    let ids = marks
+        .into_iter()
+        .map(|mark| Ok(serde_dynamo::from_item::<_, MovedItem>(mark)?.moved));
+    ids.collect()
 }

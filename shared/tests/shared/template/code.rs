@@ -152,7 +152,7 @@ fn a_worker_outlives_its_slowest_batch() {
     let reading = read("functions/deliver/src/batch.rs");
     assert!(reading.contains("const READING: Duration = Duration::from_secs(10);"));
     let before = Duration::from_secs(10) + OPERATION_TIMEOUT;
-    // In the end a sample is kept, which is cut off, and the state is written, once more if it is late,
+    // In the end a sample is kept, which is cut off, and the state is written, a second time if it is late,
     // then the circuit or, if the hook is gone, the removal of the sample. The messages that follow go
     // out meanwhile.
     let sampling = read("functions/deliver/src/round/record.rs");

@@ -195,7 +195,7 @@ fn the_local_environment_runs_functions_and_deploys_nothing() {
     let wanted = ["local_invoke", "local_start_api", "local_start_lambda"];
     assert_eq!(there_are, wanted);
     for (command, settings) in &commands {
-        // What the script writes, for the processors that `make local-template` builds for.
+        // What `make local-template` writes, for the processors that it builds for.
         assert_eq!(
             settings["template_file"].as_str(),
             Some(".aws-sam/local.json")
@@ -207,16 +207,6 @@ fn the_local_environment_runs_functions_and_deploys_nothing() {
             "{command}"
         );
     }
-    let makefile = read("Makefile");
-    let (_, recipe) = makefile.split_once("\nlocal-template: ").unwrap();
-    let recipe: Vec<&str> = recipe.lines().skip(1).take(2).map(str::trim).collect();
-    let wanted = [
-        "$(MAKE) build ARCHITECTURE=x86_64",
-        "python3 scripts/local_template.py",
-    ];
-    assert_eq!(recipe, wanted);
-    let script = read("scripts/local_template.py");
-    assert!(script.contains(r#"ROOT / ".aws-sam" / "local.json""#));
 }
 
 #[test]
@@ -249,21 +239,6 @@ fn no_environment_is_another() {
         let wanted = (environment.name != "default").then_some(("Environment", environment.name));
         assert_eq!(known, wanted.as_ref(), "{}", environment.name);
     }
-}
-
-#[test]
-fn make_takes_the_environments_and_architectures_that_there_are_and_no_others() {
-    let makefile = read("Makefile");
-    let list = |name: &str| -> Vec<&str> {
-        let mut lines = makefile.lines();
-        let list = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(" := "));
-        list.unwrap().split(' ').collect()
-    };
-    assert_eq!(list("ENVIRONMENTS"), ENVIRONMENTS);
-    let architectures = &TEMPLATE["Parameters"]["Architecture"]["AllowedValues"];
-    let architectures = architectures.as_vec().unwrap().iter();
-    let architectures: BTreeSet<_> = architectures.map(text).collect();
-    assert!(list("ARCHITECTURES").into_iter().eq(architectures));
 }
 
 #[test]
