@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{
-    CatalogEvent,
+    CatalogEvent, Required,
     payload::{Free, PayloadType},
 };
 
@@ -20,10 +20,11 @@ impl CatalogEvent {
         let payload_type = self.payload_type();
         let name = payload_type.name();
         let of_type = json!({"$ref": format!("{IN_OPENAPI}{name}")});
-        let required = self.required.iter().map(|required| required.schema());
+        let (whole, mut schemas) = (whole(payload_type), parts(payload_type));
+        let required = self.required.iter();
+        let required = required.map(|required| with_required(*required, &whole, &schemas));
         let all: Vec<Value> = [of_type].into_iter().chain(required).collect();
-        let mut schemas = parts(payload_type);
-        schemas.insert(name, whole(payload_type));
+        schemas.insert(name, whole);
         (json!({"allOf": all}), schemas)
     }
 
@@ -37,14 +38,16 @@ impl CatalogEvent {
             ("description".to_owned(), json!(self.description)),
         ]);
         let payload_type = self.payload_type();
-        if let Value::Object(object) = whole(payload_type) {
+        let (whole, parts) = (whole(payload_type), parts(payload_type));
+        let required = self.required.iter();
+        let required = required.map(|required| with_required(*required, &whole, &parts));
+        let all = required.collect();
+        if let Value::Object(object) = whole {
             for (key, value) in object {
                 schema.entry(key).or_insert(value);
             }
         }
-        let required = self.required.iter().map(|required| required.schema());
-        schema.insert("allOf".to_owned(), required.collect());
-        let parts = parts(payload_type);
+        schema.insert("allOf".to_owned(), all);
         if !parts.is_empty() {
             schema.insert("$defs".to_owned(), Value::Object(parts));
         }
@@ -69,6 +72,55 @@ fn parts(payload_type: PayloadType) -> Map<String, Value> {
         (name, part)
     });
     parts.collect()
+}
+
+/// What a payload must have, as a schema beside that of its type: the objects that lead there, and the field,
+/// with its own type so that generators know it.
+fn with_required(required: Required, of: &Value, parts: &Map<String, Value>) -> Value {
+    fn within(
+        fields: &[&str],
+        may_be_null: bool,
+        of: &Value,
+        parts: &Map<String, Value>,
+    ) -> Option<Value> {
+        let (field, inner) = fields.split_first()?;
+        let of = &object(of, parts)?["properties"][field];
+        let found = within(inner, may_be_null, of, parts).unwrap_or_else(|| {
+            if may_be_null {
+                of.clone()
+            } else {
+                without_null(of)
+            }
+        });
+        Some(json!({"type": "object", "required": [field], "properties": {*field: found}}))
+    }
+    let (fields, may_be_null) = required.parts();
+    within(fields, may_be_null, of, parts).unwrap_or_default()
+}
+
+/// The object that a schema is, or may be.
+fn object<'a>(schema: &'a Value, parts: &'a Map<String, Value>) -> Option<&'a Value> {
+    let reference = schema["$ref"].as_str();
+    let name = reference.and_then(|reference| reference.strip_prefix(IN_OPENAPI));
+    if let Some(part) = name.and_then(|name| parts.get(name)) {
+        return object(part, parts);
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        return choices.iter().find_map(|choice| object(choice, parts));
+    }
+    schema["properties"].is_object().then_some(schema)
+}
+
+/// The schema of an optional field that is not null.
+fn without_null(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Some([value, _]) = schema["oneOf"].as_array().map(Vec::as_slice) {
+        return value.clone();
+    }
+    if let Some([value, _]) = schema["type"].as_array().map(Vec::as_slice) {
+        schema["type"] = value.clone();
+    }
+    schema
 }
 
 /// Makes an optional field of any JSON just that. As utoipa writes it, it is one of any JSON and null; null
