@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, env, error::Error};
 
 use serde_json::json;
 
-#[allow(dead_code, reason = "the client has every operation, and this uses some")]
+#[allow(
+    dead_code,
+    reason = "the client has every operation, and this uses some"
+)]
 #[path = "../api/mod.rs"]
 mod api;
 
@@ -93,7 +96,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     else {
         return Err(wrong.into());
     };
-    assert_eq!((wrong.status_code, wrong.slug.as_str()), (400, "validation-error"));
+    assert_eq!(
+        (wrong.status_code, wrong.slug.as_str()),
+        (400, "validation-error")
+    );
     let messages: &Vec<String> = &wrong.additional_properties["target"];
     assert!(!messages.is_empty());
 
@@ -110,7 +116,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn hooks(client: &HttpClient, envelope: bool) -> Result<ListingHook, Box<dyn Error>> {
     let listing = client.list_hooks(
-        NONE, NONE, NONE, Some("rust"), NONE, NONE, NONE, NONE, NONE, None, None, Some(envelope),
+        NONE,
+        NONE,
+        NONE,
+        Some("rust"),
+        NONE,
+        NONE,
+        NONE,
+        NONE,
+        NONE,
+        None,
+        None,
+        Some(envelope),
     );
     Ok(listing.await?)
 }
