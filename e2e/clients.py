@@ -26,15 +26,25 @@ SOURCES = ROOT / "e2e" / "clients"
 WORK = ROOT / "target" / "e2e" / "clients"
 # May do everything.
 TOKEN = "demo-superadmin-token"
+# Where cargo builds, so that it goes on from the last run; and node is not to warn of what is its own.
+BUILT = WORK / "built"
+ENVIRONMENT = {"CARGO_TARGET_DIR": str(BUILT), "NODE_NO_WARNINGS": "1"}
 # Rust's generator is built with the first use.
 BOUND_S = 900
 
 
 def run(folder, *command):
-    """Runs a command. It fails the run if it fails, and if it warns."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode or done.stderr:
+    """Runs a command, which must succeed, and returns what it has complained of."""
+    done = subprocess.run(command, cwd=folder, env=os.environ | ENVIRONMENT, capture_output=True, text=True)
+    if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stderr
+
+
+def generate(folder, *command):
+    """Runs a generator, or what compiles what it made, which must not complain."""
+    if complaints := run(folder, *command):
+        sys.exit(f"{' '.join(map(str, command))} warns:\n{complaints}")
 
 
 def laid_out(language):
@@ -54,7 +64,7 @@ def has_all(language, declared, names):
 def python(description):
     folder = laid_out("python")
     made = folder / "made"
-    run(folder, "openapi-python-client", "generate", "--path", DESCRIPTION, "--output-path", made, "--fail-on-warning")
+    generate(folder, "openapi-python-client", "generate", "--path", DESCRIPTION, "--output-path", made, "--fail-on-warning")
     package = shutil.move(made / "academy_hooks_client", folder)
     run(folder, "mypy", "--strict", "--no-warn-redundant-casts", package, "use.py")
 
@@ -79,8 +89,9 @@ def python(description):
 def typescript(description):
     folder = laid_out("typescript")
     run(folder, "npm", "ci", "--silent", "--no-audit", "--no-fund")
-    run(folder, "npx", "openapi-typescript", DESCRIPTION, "--output", "academy-hooks.d.ts")
-    run(folder, "npx", "tsc")
+    tools = folder / "node_modules" / ".bin"
+    generate(folder, tools / "openapi-typescript", DESCRIPTION, "--output", "academy-hooks.d.ts")
+    generate(folder, tools / "tsc")
     types = (folder / "academy-hooks.d.ts").read_text(encoding="utf-8")
     operations = [each["operationId"] for path in description["paths"].values() for each in path.values()]
     declared = re.findall(r"^ +(\w+): ", types, re.MULTILINE)
@@ -90,16 +101,13 @@ def typescript(description):
 
 def rust(description):
     folder = laid_out("rust")
-    # What was built before stays.
-    built = WORK / "built"
-    os.environ["CARGO_TARGET_DIR"] = str(built)
     run(folder, "cargo", "build", "--quiet", "--locked", "--bin", "generate")
-    run(folder, built / "debug" / "generate", DESCRIPTION, "src/api")
-    run(folder, "cargo", "build", "--quiet", "--locked", "--bin", "use")
+    generate(folder, BUILT / "debug" / "generate", DESCRIPTION, "src/api")
+    generate(folder, "cargo", "build", "--quiet", "--locked", "--bin", "use")
     types = (folder / "src" / "api" / "types.rs").read_text(encoding="utf-8")
     declared = re.findall(r"^pub (?:struct|enum|type) (\w+)", types, re.MULTILINE)
     has_all("rust", declared, [name.replace("_", "") for name in description["components"]["schemas"]])
-    return folder, [built / "debug" / "use"]
+    return folder, [BUILT / "debug" / "use"]
 
 
 def main():
