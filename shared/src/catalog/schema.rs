@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{
-    CatalogEvent, Required,
+    CatalogEvent,
     payload::{Free, PayloadType},
 };
 
@@ -22,7 +22,7 @@ impl CatalogEvent {
         let of_type = json!({"$ref": format!("{IN_OPENAPI}{name}")});
         let (whole, mut schemas) = (whole(payload_type), parts(payload_type));
         let required = self.required.iter();
-        let required = required.map(|required| with_required(*required, &whole, &schemas));
+        let required = required.map(|required| with_required(required.parts(), &whole, &schemas));
         let all: Vec<Value> = [of_type].into_iter().chain(required).collect();
         schemas.insert(name, whole);
         (json!({"allOf": all}), schemas)
@@ -40,7 +40,7 @@ impl CatalogEvent {
         let payload_type = self.payload_type();
         let (whole, parts) = (whole(payload_type), parts(payload_type));
         let required = self.required.iter();
-        let required = required.map(|required| with_required(*required, &whole, &parts));
+        let required = required.map(|required| with_required(required.parts(), &whole, &parts));
         let all = required.collect();
         if let Value::Object(object) = whole {
             for (key, value) in object {
@@ -74,28 +74,22 @@ fn parts(payload_type: PayloadType) -> Map<String, Value> {
     parts.collect()
 }
 
-/// What a payload must have, as a schema beside that of its type: the objects that lead there, and the field,
-/// with its own type so that generators know it.
-fn with_required(required: Required, of: &Value, parts: &Map<String, Value>) -> Value {
-    fn within(
-        fields: &[&str],
-        may_be_null: bool,
-        of: &Value,
-        parts: &Map<String, Value>,
-    ) -> Option<Value> {
-        let (field, inner) = fields.split_first()?;
-        let of = &object(of, parts)?["properties"][field];
-        let found = within(inner, may_be_null, of, parts).unwrap_or_else(|| {
-            if may_be_null {
-                of.clone()
-            } else {
-                without_null(of)
-            }
-        });
-        Some(json!({"type": "object", "required": [field], "properties": {*field: found}}))
+/// What a payload must have, as a schema beside that of its type: the objects that lead there, and the field
+/// with its own type, so that generators know it.
+fn with_required(
+    (fields, may_be_null): (&[&str], bool),
+    of: &Value,
+    parts: &Map<String, Value>,
+) -> Value {
+    match fields {
+        [] if may_be_null => of.clone(),
+        [] => without_null(of),
+        [field, inner @ ..] => {
+            let of = object(of, parts).map_or(&Value::Null, |of| &of["properties"][field]);
+            let found = with_required((inner, may_be_null), of, parts);
+            json!({"type": "object", "required": [field], "properties": {*field: found}})
+        }
     }
-    let (fields, may_be_null) = required.parts();
-    within(fields, may_be_null, of, parts).unwrap_or_default()
 }
 
 /// The object that a schema is, or may be.
