@@ -35,11 +35,15 @@ test: ## Run every test
 	cargo test --workspace
 
 .PHONY: e2e
-e2e: e2e-api e2e-stack ## Test from outside: the API against its description, the template deployed (ten minutes)
+e2e: e2e-api e2e-clients e2e-stack ## Test from outside: the API against its description, the template deployed (twelve minutes)
 
 .PHONY: e2e-api
 e2e-api: $(VENV)/.e2e-tools command ## Hold a running API to its own description (two minutes)
 	PATH="$(CURDIR)/$(E2E_VENV)/bin:$$PATH" python3 e2e/api.py $(COMMAND)
+
+.PHONY: e2e-clients
+e2e-clients: $(VENV)/.e2e-tools command ## Use a running API through clients generated in Python, TypeScript and Rust (two minutes)
+	PATH="$(CURDIR)/$(E2E_VENV)/bin:$$PATH" python3 e2e/clients.py $(COMMAND)
 
 .PHONY: e2e-stack
 e2e-stack: $(VENV)/.e2e-tools command ## Deploy template.yaml to an emulator of AWS and use it (seven minutes; x86_64 Linux)
@@ -111,8 +115,9 @@ check-dependencies: $(VENV)/.cargo-tools ## Licences, bans, and dependencies tha
 	cargo machete --with-metadata
 
 .PHONY: check-openapi
-check-openapi: ## docs/openapi.json is what OpenAPI allows and readers expect
+check-openapi: $(VENV)/.e2e-tools ## docs/openapi.json is what OpenAPI allows and readers expect, generators of clients among them
 	npx --yes $(REDOCLY) lint --config scripts/redocly.yaml --max-problems 1000 docs/openapi.json
+	PATH="$(CURDIR)/$(E2E_VENV)/bin:$$PATH" python3 e2e/clients.py
 
 .PHONY: reference
 reference: ## Write what of docs/ is made from the code: EVENTS.md, openapi.json, api.html, schemas

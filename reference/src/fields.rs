@@ -41,9 +41,7 @@ impl<'a> Fields<'a> {
             let path = path_of(name);
             // What else is said of it only narrows it.
             if let Some(row) = rows.iter_mut().find(|row| row.path == path) {
-                if field["not"]["type"] == "null" {
-                    row.kind = row.kind.replace(" or null", "");
-                }
+                row.kind = self.kind(field);
             } else {
                 rows.push(Row {
                     kind: self.kind(field),

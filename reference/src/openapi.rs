@@ -1,8 +1,6 @@
 //! The API's description: the functions' own, and the webhooks that the catalogue makes of its events.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use shared::{
     catalog::{self, CatalogEvent},
     http::openapi,
@@ -15,6 +13,9 @@ use utoipa::openapi::{
     security::SecurityRequirement,
     tag::TagBuilder,
 };
+
+/// Where the document has its schemas.
+const SCHEMAS: &str = "#/components/schemas/";
 
 /// The endpoints by what they are for, in the order of a reader's interest.
 const TAGS: [(&str, &str); 6] = [
@@ -97,30 +98,69 @@ pub(crate) fn document() -> Value {
     });
     document.tags = Some(tags.to_vec());
 
-    let mut schemas = BTreeMap::new();
     let mut webhooks = PathsBuilder::new();
     for event in catalog::events() {
-        schemas.extend(event.components().1);
         webhooks = webhooks.path(event.name, webhook(event));
     }
     document.webhooks = Some(webhooks.build());
-    let components = document.components.get_or_insert_default();
-    components.schemas.extend(schemas);
 
     let mut document = json!(document);
+    let mut schemas = schemas_of(&document);
     for event in catalog::events() {
+        let (payload, parts) = event.components();
         let body = &mut document["webhooks"][event.name]["post"]["requestBody"];
-        body["content"]["application/json"]["schema"] = event.components().0;
+        body["content"]["application/json"]["schema"] = payload;
+        schemas.extend(parts);
     }
+    schemas.sort_keys();
+    let named = schemas.clone();
+    for schema in schemas.values_mut() {
+        refer_within(schema, &named);
+    }
+    document["components"]["schemas"] = Value::Object(schemas);
     drop_unused(&mut document);
     document
 }
 
-/// Drops the schemas that nothing refers to: generic types have theirs written out within them.
+fn schemas_of(document: &Value) -> Map<String, Value> {
+    let schemas = document["components"]["schemas"].as_object();
+    schemas.cloned().unwrap_or_default()
+}
+
+/// Refers to the objects within a schema that have a name. utoipa writes out within a generic type what it is
+/// of, and generators would make another type of that.
+fn refer_within(schema: &mut Value, named: &Map<String, Value>) {
+    let inner: Vec<&mut Value> = match schema {
+        Value::Object(fields) => fields.values_mut().collect(),
+        Value::Array(items) => items.iter_mut().collect(),
+        _ => Vec::new(),
+    };
+    for value in inner {
+        let is_object = ["properties", "allOf", "oneOf"]
+            .iter()
+            .any(|key| value.get(key).is_some());
+        let same = named
+            .iter()
+            .find(|(_, schema)| is_object && *schema == value);
+        match same {
+            Some((name, _)) => *value = json!({"$ref": format!("{SCHEMAS}{name}")}),
+            None => refer_within(value, named),
+        }
+    }
+}
+
+/// Drops the schemas that nothing refers to, until there are none.
 fn drop_unused(document: &mut Value) {
-    let text = document.to_string();
-    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
-        schemas.retain(|name, _| text.contains(&format!("\"#/components/schemas/{name}\"")));
+    loop {
+        let text = document.to_string();
+        let Some(schemas) = document["components"]["schemas"].as_object_mut() else {
+            return;
+        };
+        let all = schemas.len();
+        schemas.retain(|name, _| text.contains(&format!("\"{SCHEMAS}{name}\"")));
+        if schemas.len() == all {
+            return;
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 use shared::{
     error_responses,
-    http::{ApiError, FieldErrors},
+    http::{ApiError, FieldErrors, openapi::Payload},
     model::AcademyRef,
 };
 use utoipa::ToSchema;
@@ -25,8 +25,7 @@ pub(crate) struct EventDraft {
     academy: Option<AcademyRef>,
     /// What is delivered: at most 256 KiB, and what the event's schema says. Fields that the event does
     /// not have are left out.
-    #[schema(value_type = Object)]
-    payload: Map<String, Value>,
+    payload: Payload,
     /// The publisher's id for it.
     #[schema(min_length = 1, max_length = 64)]
     id: Option<String>,
@@ -40,14 +39,21 @@ pub(crate) struct ChangeDraft {
     #[schema(max_length = 64, example = "assignments.Task")]
     model: String,
     /// The record as it was; null: it is new.
-    #[schema(required, value_type = Option<Object>)]
-    before: Option<Map<String, Value>>,
+    #[schema(required)]
+    before: Option<Record>,
     /// The record as it is; null: it was deleted, which is no event.
-    #[schema(required, value_type = Option<Object>)]
-    after: Option<Map<String, Value>>,
+    #[schema(required)]
+    after: Option<Record>,
     /// The publisher's id for it.
     #[schema(min_length = 1, max_length = 64)]
     id: Option<String>,
+}
+
+/// A record of the platform: the fields that its model has.
+#[derive(ToSchema)]
+struct Record {
+    #[serde(flatten)]
+    fields: Map<String, Value>,
 }
 
 fn wrong(field: &'static str, message: &str) -> ApiError {

@@ -119,10 +119,10 @@ impl Ingest {
                     Answered::Accepted,
                 )
             };
-            OneOrMany::Many(answers.map(answered).collect())
+            Answers::List(answers.map(answered).collect())
         } else {
             let one = answers.next().ok_or(ApiError::NotQueued)?;
-            OneOrMany::One(Answered::Accepted(one?))
+            Answers::One(one?)
         };
         Ok((StatusCode::ACCEPTED, Json(answer)))
     }
@@ -181,7 +181,7 @@ pub fn service(ingest: Ingest) -> Router {
 }
 
 /// One item, or a list of them.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 #[serde(untagged)]
 enum OneOrMany<T> {
     /// One.
@@ -190,7 +190,17 @@ enum OneOrMany<T> {
     Many(Vec<T>),
 }
 
-/// The answer to an item.
+/// The answer to what was published.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum Answers<T> {
+    /// To one item.
+    One(T),
+    /// To a list: each item's in its place.
+    List(Vec<Answered<T>>),
+}
+
+/// The answer to an item of a list.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 enum Answered<T> {
@@ -201,7 +211,7 @@ enum Answered<T> {
 }
 
 /// What publishing answers.
-type Published<T> = (StatusCode, Json<OneOrMany<Answered<T>>>);
+type Published<T> = (StatusCode, Json<Answers<T>>);
 
 /// An accepted event on the wire.
 #[derive(Debug, Serialize, ToSchema)]
@@ -243,7 +253,7 @@ struct EventView {
             ])))
         )
     ),
-    responses((status = 202, description = "Published", body = OneOrMany<Answered<EventView>>), EventErrors),
+    responses((status = 202, description = "Published", body = Answers<EventView>), EventErrors),
     security(("token" = [])),
 )]
 async fn event(
@@ -280,7 +290,7 @@ async fn event(
             "after": {"id": 456, "task_status": "DONE", "revision_status": "PENDING", "cohort": {"id": 12, "academy": {"id": 4}}}
         })
     ),
-    responses((status = 202, description = "Published", body = OneOrMany<Answered<Accepted>>), ChangeErrors),
+    responses((status = 202, description = "Published", body = Answers<Accepted>), ChangeErrors),
     security(("token" = [])),
 )]
 async fn change(

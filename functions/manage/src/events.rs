@@ -7,7 +7,10 @@ use shared::{
     http::{ApiError, Caller, Params, Segment},
 };
 
-use crate::{Manage, reference};
+use crate::{
+    Manage,
+    reference::{self, JsonSchema},
+};
 
 error_responses!(ListErrors:);
 
@@ -58,7 +61,7 @@ error_responses!(
     summary = "The JSON Schema of an event's payload",
     description = "In the dialect 2020-12, whole in itself.",
     params(("event" = String, Path, description = "The event's name.", example = "cohort_user.added")),
-    responses((status = 200, description = "The schema", body = serde_json::Value), SchemaErrors),
+    responses((status = 200, description = "The schema", body = JsonSchema), SchemaErrors),
     security(("token" = [])),
 )]
 pub(crate) async fn schema(

@@ -122,7 +122,7 @@ pub(crate) struct HookDraft {
     event: String,
     /// Where deliveries go: http or https, a public address or a full host name, no credentials.
     #[schema(
-        max_length = 255,
+        max_length = 2048,
         example = "https://your-app.com/webhooks/assignment-created"
     )]
     target: String,

@@ -11,6 +11,7 @@ use axum::{
 };
 use include_dir::{Dir, include_dir};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// What browsers may do with the page: it has all that it needs.
@@ -28,6 +29,31 @@ pub(crate) fn schema(event: &str) -> Option<&'static str> {
     SCHEMAS.get_file(format!("{event}.json"))?.contents_utf8()
 }
 
+/// A JSON Schema, in the dialect 2020-12.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes a file")]
+pub(crate) struct JsonSchema {
+    /// The dialect.
+    #[serde(rename = "$schema")]
+    dialect: String,
+    /// The event's name.
+    title: String,
+    /// When the event fires.
+    description: String,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// An OpenAPI document.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes a file")]
+pub(crate) struct OpenApiDocument {
+    /// The version of OpenAPI: `3.1.0`.
+    openapi: String,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
 /// `GET openapi.json`.
 #[utoipa::path(
     get,
@@ -36,7 +62,7 @@ pub(crate) fn schema(event: &str) -> Option<&'static str> {
     operation_id = "getOpenApi",
     summary = "This description",
     description = "For anybody.",
-    responses((status = 200, description = "An OpenAPI 3.1 document", body = serde_json::Value)),
+    responses((status = 200, description = "An OpenAPI 3.1 document", body = OpenApiDocument)),
     security(()),
 )]
 pub(crate) async fn openapi() -> impl IntoResponse {

@@ -8,7 +8,7 @@ use axum::{
 use shared::{
     catalog::{self, CatalogEvent},
     error_responses,
-    http::{ApiError, Caller, HookPath, Params},
+    http::{ApiError, Caller, HookPath, Params, openapi::Payload},
     model::Hook,
     store::HookSamples,
 };
@@ -30,7 +30,7 @@ error_responses!(ByIdErrors: ApiError::NoSample, ApiError::UnknownPath);
     summary = "What a hook's deliveries look like",
     description = "Its newest stored payload, with personal data masked, else its event's example.",
     params(HookPath),
-    responses((status = 200, description = "A payload", body = Object), ByIdErrors),
+    responses((status = 200, description = "A payload", body = Payload), ByIdErrors),
     security(("token" = [])),
 )]
 pub(crate) async fn by_id(
@@ -69,7 +69,7 @@ error_responses!(
         ("like" = Option<String>, Query, description = "A part of event or target, in any case."),
         ("academy" = Option<String>, Query, description = "For superadmins: an academy's slug, or `*`."),
     ),
-    responses((status = 200, description = "A payload", body = Object), ByFilterErrors),
+    responses((status = 200, description = "A payload", body = Payload), ByFilterErrors),
     security(("token" = [])),
 )]
 pub(crate) async fn by_filter(

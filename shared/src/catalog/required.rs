@@ -24,7 +24,8 @@ impl Required {
     /// The number of the record.
     pub(super) const ID: Self = Self::Present(&["id"]);
 
-    fn parts(self) -> (&'static [&'static str], bool) {
+    /// The fields that lead to it, and whether it may be null.
+    pub(super) fn parts(self) -> (&'static [&'static str], bool) {
         match self {
             Self::Present(path) => (path, false),
             Self::MayBeNull(path) => (path, true),
@@ -51,22 +52,5 @@ impl Required {
             return Err(Mistake { path, message });
         }
         Ok(())
-    }
-
-    /// The same as a JSON Schema, beside that of the payload's type.
-    #[cfg(any(test, feature = "schemas"))]
-    pub(super) fn schema(self) -> serde_json::Value {
-        use serde_json::json;
-
-        let (path, may_be_null) = self.parts();
-        let found = if may_be_null {
-            json!({})
-        } else {
-            json!({"not": {"type": "null"}})
-        };
-        path.iter().rfold(
-            found,
-            |schema, field| json!({"required": [field], "properties": {*field: schema}}),
-        )
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -92,6 +92,14 @@ impl PartialSchema for ErrorBody {
 }
 
 impl ToSchema for ErrorBody {}
+
+/// What is delivered of an event: the fields that the event's schema has.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only descriptions read it")]
+pub struct Payload {
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
 
 /// The errors of every endpoint that asks for a token.
 #[must_use]

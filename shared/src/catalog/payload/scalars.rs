@@ -271,14 +271,7 @@ impl<'de> Deserialize<'de> for Free {
 impl PartialSchema for Free {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
-            // Not null: that is one of the two that an optional field is.
-            .schema_type(SchemaType::from_iter([
-                Type::Object,
-                Type::Array,
-                Type::String,
-                Type::Number,
-                Type::Boolean,
-            ]))
+            .schema_type(SchemaType::AnyValue)
             .description(Some("Any JSON."))
             .into()
     }
