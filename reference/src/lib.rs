@@ -5,7 +5,9 @@
 //! holds them to the code, `make reference` writes them anew.
 
 mod events;
+mod examples;
 mod fields;
+mod guide;
 mod openapi;
 mod page;
 
