@@ -35,11 +35,15 @@ test: ## Run every test
 	cargo test --workspace
 
 .PHONY: e2e
-e2e: e2e-api e2e-stack ## Test from outside: the API against its description, the template deployed (ten minutes)
+e2e: e2e-api e2e-guide e2e-stack ## Test from outside: the API, the guide for academies, the template deployed (ten minutes)
 
 .PHONY: e2e-api
 e2e-api: $(VENV)/.e2e-tools command ## Hold a running API to its own description (two minutes)
 	PATH="$(CURDIR)/$(E2E_VENV)/bin:$$PATH" python3 e2e/api.py $(COMMAND)
+
+.PHONY: e2e-guide
+e2e-guide: command ## Do what docs/WEBHOOKS.md says: its commands, its receivers in Python and Node (seconds)
+	python3 e2e/guide.py $(COMMAND)
 
 .PHONY: e2e-stack
 e2e-stack: $(VENV)/.e2e-tools command ## Deploy template.yaml to an emulator of AWS and use it (seven minutes; x86_64 Linux)

@@ -25,7 +25,9 @@ pub(crate) fn of_content(document: &Value, content: &Value) -> Vec<Value> {
         .cloned()
         .collect();
     if own.is_empty() {
-        return of_schema(document, &content["schema"]).into_iter().collect();
+        return of_schema(document, &content["schema"])
+            .into_iter()
+            .collect();
     }
     own
 }
@@ -36,7 +38,9 @@ fn of_schema(document: &Value, schema: &Value) -> Option<Value> {
         return Some(schema["example"].clone());
     }
     if let Some(choices) = schema["oneOf"].as_array() {
-        return choices.iter().find_map(|choice| of_schema(document, choice));
+        return choices
+            .iter()
+            .find_map(|choice| of_schema(document, choice));
     }
     let item = of_schema(document, schema.get("items")?)?;
     Some(Value::Array(vec![item]))
@@ -71,7 +75,10 @@ pub(crate) fn curl(document: &Value, path: &str, method: &str, operation: &Value
         };
         words.push(format!("-H 'Authorization: Token YOUR_{whose}_TOKEN'"));
     }
-    let body = of_content(document, &operation["requestBody"]["content"]["application/json"]);
+    let body = of_content(
+        document,
+        &operation["requestBody"]["content"]["application/json"],
+    );
     if let Some(body) = body.first() {
         words.push("-H 'Content-Type: application/json'".to_owned());
         // In a shell's quotes an apostrophe ends them, stands for itself, and begins them again.
@@ -83,4 +90,90 @@ pub(crate) fn curl(document: &Value, path: &str, method: &str, operation: &Value
         method => format!("-X {} ", method.to_uppercase()),
     };
     format!("curl {method}{}", words.join(" \\\n  "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::openapi;
+
+    /// The operations with their paths and methods.
+    fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
+        let paths = document["paths"].as_object().unwrap();
+        paths.iter().flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().iter();
+            methods.map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
+        })
+    }
+
+    /// The examples of a content, each as its schema has it.
+    fn valid(document: &Value, content: &Value, of: &str) -> Vec<Value> {
+        let schema = json!({"allOf": [content["schema"]], "components": document["components"]});
+        let schema = jsonschema::validator_for(&schema).unwrap();
+        let examples = of_content(document, content);
+        for example in &examples {
+            let errors: Vec<_> = schema
+                .iter_errors(example)
+                .map(|error| error.to_string())
+                .collect();
+            assert!(errors.is_empty(), "{of}: {example}: {errors:?}");
+        }
+        examples
+    }
+
+    #[test]
+    fn every_body_and_every_answer_has_an_example_that_its_schema_allows() {
+        let document = openapi::document();
+        for (path, method, operation) in operations(&document) {
+            let of = format!("{method} {path}");
+            if let Some(body) = operation.get("requestBody") {
+                let content = &body["content"]["application/json"];
+                assert!(
+                    !valid(&document, content, &of).is_empty(),
+                    "{of} has no body"
+                );
+            }
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(
+                responses.keys().any(|status| status.starts_with('2')),
+                "{of}"
+            );
+            for (status, response) in responses {
+                for content in response["content"].as_object().unwrap().values() {
+                    let of = format!("{of}: {status}");
+                    assert!(!valid(&document, content, &of).is_empty(), "{of}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_operation_is_a_command_with_all_that_it_needs() {
+        let document = openapi::document();
+        for (path, method, operation) in operations(&document) {
+            let words = shlex::split(&curl(&document, path, method, operation)).unwrap();
+            let url = words.iter().find(|word| word.starts_with(ORIGIN)).unwrap();
+            assert!(!url.contains(['{', ' ']), "{url}");
+            let has = |word: &str| words.iter().any(|each| each.starts_with(word));
+            let is_guarded = operation["responses"]["401"].is_object();
+            assert_eq!(has("Authorization: Token "), is_guarded, "{url}");
+            assert_eq!(has("-d"), operation["requestBody"].is_object(), "{url}");
+            assert_eq!(has(&method.to_uppercase()), method != "get", "{url}");
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let name = parameter["name"].as_str().unwrap();
+                let is_left_out = parameter["required"] == true && parameter["example"].is_null();
+                assert!(!is_left_out, "{url}: {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_apostrophe_in_a_body_stays_one_in_the_shell() {
+        let operation =
+            json!({"requestBody": {"content": {"application/json": {"example": "it's"}}}});
+        let words = shlex::split(&curl(&json!({}), "/p", "post", &operation)).unwrap();
+        assert_eq!(words.last().unwrap(), "\"it's\"");
+    }
 }

@@ -6,7 +6,7 @@ const GUIDE: &str = include_str!("../../docs/WEBHOOKS.md");
 
 /// Where the page has what other files of `docs/` have. A link to any other file is left out, its text stays: the
 /// page is served without the files.
-const ON_THE_PAGE: [(&str, &str); 2] = [("API.md", "#calls"), ("EVENTS.md", "#events")];
+const ON_THE_PAGE: [(&str, &str); 2] = [("API.md", "#reference"), ("EVENTS.md", "#events")];
 
 /// The guide as HTML, without its title.
 pub(crate) struct Guide {
@@ -108,4 +108,37 @@ fn place<'a>(link: &CowStr<'a>) -> Option<CowStr<'a>> {
     }
     let (_, place) = ON_THE_PAGE.iter().find(|(file, _)| **file == **link)?;
     Some((*place).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::catalog;
+
+    use super::*;
+    use crate::openapi;
+
+    #[test]
+    fn every_header_of_a_delivery_is_in_the_guide() {
+        let document = openapi::document();
+        for (_, item) in document["webhooks"].as_object().unwrap() {
+            for header in item["post"]["parameters"].as_array().unwrap() {
+                let name = header["name"].as_str().unwrap();
+                assert!(GUIDE.contains(&format!("\n| `{name}` | ")), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_payload_in_the_guide_is_the_example_of_its_event() {
+        let event = catalog::find("assignment.assignment_created").unwrap();
+        assert!(GUIDE.contains(&format!("\n```json\n{}\n```\n", event.example())));
+    }
+
+    #[test]
+    fn links_to_other_files_lead_to_the_page_or_are_their_text() {
+        let html = Guide::read().html;
+        assert!(html.contains("<a href=\"#events\">list of events</a>"));
+        assert!(html.contains("whether it has fixed ones, and which"));
+        assert!(!html.contains(".md\""));
+    }
 }

@@ -35,7 +35,7 @@ pub(crate) fn html(document: &Value) -> String {
                     (paragraphs(text(&info["description"])))
                     p { "For programs: " a href="openapi.json" { "openapi.json" } " (OpenAPI 3.1)." }
                     (PreEscaped(&guide.html))
-                    div id="calls" {
+                    div id="reference" {
                         @for tag in &tags {
                             h2 id=(of_tag(tag)) { (text(&tag["name"])) }
                             p { (inline(text(&tag["description"]))) }
@@ -69,7 +69,7 @@ fn contents(guide: &Guide, tags: &[Value], events: &Map<String, Value>) -> Marku
                 @for (anchor, title) in &guide.sections {
                     a href={ "#" (anchor) } { (title) }
                 }
-                a href="#calls" { strong { "Calls" } }
+                a href="#reference" { strong { "Reference" } }
                 @for tag in tags {
                     a href={ "#" (of_tag(tag)) } { (text(&tag["name"])) }
                 }
@@ -83,7 +83,7 @@ fn contents(guide: &Guide, tags: &[Value], events: &Map<String, Value>) -> Marku
 }
 
 fn of_tag(tag: &Value) -> String {
-    format!("calls-{}", anchor(text(&tag["name"])))
+    format!("reference-{}", anchor(text(&tag["name"])))
 }
 
 /// The operations of a tag, with their paths and methods.
@@ -246,5 +246,49 @@ fn inline(markdown: &str) -> Markup {
         @for (index, part) in markdown.split('`').enumerate() {
             @if index % 2 == 1 { code { (part) } } @else { (part) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::openapi;
+
+    /// The values of an attribute, in order.
+    fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
+        let begins = format!(" {name}=\"");
+        let rests = page.split(&begins).skip(1);
+        rests.map(|rest| rest.split_once('"').unwrap().0).collect()
+    }
+
+    #[test]
+    fn every_call_has_its_command() {
+        let document = openapi::document();
+        let page = html(&document);
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let command = curl(&document, path, method, operation);
+                let command = html! { pre { (command) } }.into_string();
+                assert!(page.contains(&command), "{command}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_link_leads_somewhere() {
+        let page = html(&openapi::document());
+        let ids = attributes(&page, "id");
+        let unique: BTreeSet<_> = ids.iter().copied().collect();
+        assert_eq!(unique.len(), ids.len(), "an id is there twice");
+        for link in attributes(&page, "href") {
+            let leads_somewhere = match link.strip_prefix('#') {
+                Some(id) => unique.contains(id),
+                None => link == "openapi.json" || link.starts_with("https://"),
+            };
+            assert!(leads_somewhere, "{link}");
+        }
+        assert!(unique.contains("verification"), "the guide is not there");
     }
 }
