@@ -135,6 +135,20 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_has_no_words_of_who_runs_the_platform() {
+        for word in [
+            "AWS",
+            "Lambda",
+            "SQS",
+            "DynamoDB",
+            "CloudWatch",
+            "dead-letter",
+        ] {
+            assert!(!GUIDE.contains(word), "{word}");
+        }
+    }
+
+    #[test]
     fn links_to_other_files_lead_to_the_page_or_are_their_text() {
         let html = Guide::read().html;
         assert!(html.contains("<a href=\"#events\">list of events</a>"));
