@@ -112,7 +112,7 @@ fn place<'a>(link: &CowStr<'a>) -> Option<CowStr<'a>> {
 
 #[cfg(test)]
 mod tests {
-    use shared::catalog;
+    use shared::{catalog, deliver::schedule::RetrySchedule};
 
     use super::*;
     use crate::openapi;
@@ -132,6 +132,22 @@ mod tests {
     fn the_payload_in_the_guide_is_the_example_of_its_event() {
         let event = catalog::find("assignment.assignment_created").unwrap();
         assert!(GUIDE.contains(&format!("\n```json\n{}\n```\n", event.example())));
+    }
+
+    #[test]
+    fn the_waits_in_the_guide_are_those_of_the_default_schedule() {
+        let (_, retries) = GUIDE.split_once("\n### Retries\n").unwrap();
+        let (retries, _) = retries.split_once("\n### ").unwrap();
+        let rows = retries.lines().filter_map(|line| line.strip_prefix("| "));
+        let waits: Vec<_> = rows
+            .filter(|row| row.starts_with(|c: char| c.is_ascii_digit()))
+            .map_while(|row| {
+                let wait = row.split(" | ").nth(1)?;
+                let (number, unit) = wait.split_once(' ')?;
+                Some(format!("{number}{}", &unit[..1]))
+            })
+            .collect();
+        assert_eq!(waits.join(","), RetrySchedule::DEFAULT);
     }
 
     #[test]

@@ -104,6 +104,11 @@ async fn the_commands_of_the_page_call_the_api_that_serves_it() {
         let urls = || page.split("<pre>curl '").skip(1);
         assert!(urls().count() > 3);
         assert!(urls().all(|url| url.starts_with(begin_with)));
+        let examples = page.matches("https://hooks.example.com").count();
+        assert_eq!(
+            examples > 0,
+            begin_with.starts_with("https://hooks.example.com")
+        );
         assert!(page.contains("Authorization: Token YOUR_ACADEMY_TOKEN"));
         assert!(!page.contains("<script"));
     }
