@@ -35,7 +35,7 @@ test: ## Run every test
 	cargo test --workspace
 
 .PHONY: e2e
-e2e: e2e-api e2e-clients e2e-stack ## Test from outside: the API against its description, the template deployed (twelve minutes)
+e2e: e2e-api e2e-clients e2e-guide e2e-stack ## Test from outside: the API, its clients, the guide for academies, the template deployed (twelve minutes)
 
 .PHONY: e2e-api
 e2e-api: $(VENV)/.e2e-tools command ## Hold a running API to its own description (two minutes)
@@ -44,6 +44,10 @@ e2e-api: $(VENV)/.e2e-tools command ## Hold a running API to its own description
 .PHONY: e2e-clients
 e2e-clients: $(VENV)/.e2e-tools command ## Use a running API through clients generated in Python, TypeScript and Rust (two minutes)
 	PATH="$(CURDIR)/$(E2E_VENV)/bin:$$PATH" python3 e2e/clients.py $(COMMAND)
+
+.PHONY: e2e-guide
+e2e-guide: command ## Do what docs/WEBHOOKS.md says: its commands, its receivers in Python and Node (seconds)
+	python3 e2e/guide.py $(COMMAND)
 
 .PHONY: e2e-stack
 e2e-stack: $(VENV)/.e2e-tools command ## Deploy template.yaml to an emulator of AWS and use it (seven minutes; x86_64 Linux)

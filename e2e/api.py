@@ -36,12 +36,12 @@ BOUND_S = 480
 
 
 @contextlib.contextmanager
-def serving(binary):
+def serving(binary, *options):
     """The API's address for as long as the block lasts."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    command = [binary, "serve", "--in-memory", "--addr", address, "--fixtures", str(FIXTURES)]
+    command = [binary, "serve", "--in-memory", "--addr", address, "--fixtures", str(FIXTURES), *options]
     with tempfile.TemporaryFile() as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
         try:
             wait_for(f"http://{address}/health", server)

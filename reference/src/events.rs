@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 use shared::catalog::{self, AcademyIn, CatalogEvent};
 
-use crate::fields::Fields;
+use crate::{fields::Fields, guide::anchor};
 
 const HEAD: &str = "\
 # The events
@@ -45,12 +45,6 @@ pub(crate) fn markdown(document: &Value) -> String {
         let _ = write!(text, "\n{}", section(event, document));
     }
     text
-}
-
-/// The anchor that Markdown's readers give to a heading.
-fn anchor(heading: &str) -> String {
-    let kept = |c: &char| c.is_alphanumeric() || "_- ".contains(*c);
-    heading.to_lowercase().chars().filter(kept).collect()
 }
 
 fn academy(academy: AcademyIn) -> String {

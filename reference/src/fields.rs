@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::examples::follow;
+
 /// What stands between a vocabulary's description and its words.
 const KNOWN: &str = " Known so far: ";
 
@@ -60,12 +62,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The schema that a reference means, or the schema itself.
     fn follow(&self, schema: &'a Value) -> &'a Value {
-        let name = schema["$ref"]
-            .as_str()
-            .and_then(|name| name.rsplit('/').next());
-        name.map_or(schema, |name| &self.0["components"]["schemas"][name])
+        follow(self.0, schema)
     }
 
     /// The object that a schema is in the end, and how a path to it is written: it may be one of several,

@@ -5,7 +5,9 @@
 //! holds them to the code, `make reference` rewrites them.
 
 mod events;
+mod examples;
 mod fields;
+mod guide;
 mod openapi;
 mod page;
 

@@ -243,7 +243,7 @@ struct EventView {
     request_body(
         content = OneOrMany<EventDraft>,
         examples(
-            ("one" = (value = json!({
+            ("event" = (value = json!({
                 "event": "cohort_user.added", "academy": "downtown-campus",
                 "id": "cohort-user-234-added", "payload": {"id": 234, "role": "STUDENT"}
             }))),

@@ -59,9 +59,15 @@ error_responses!(
     tag = "Catalogue",
     operation_id = "getEventSchema",
     summary = "The JSON Schema of an event's payload",
-    description = "In the dialect 2020-12, whole in itself.",
+    description = "In the dialect 2020-12, whole in itself. The example is shortened.",
     params(("event" = String, Path, description = "The event's name.", example = "cohort_user.added")),
-    responses((status = 200, description = "The schema", body = JsonSchema), SchemaErrors),
+    responses(
+        (status = 200, description = "The schema", body = JsonSchema, example = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "cohort_user.added",
+            "type": "object", "properties": {"watching": {"type": ["boolean", "null"]}}
+        })),
+        SchemaErrors
+    ),
     security(("token" = [])),
 )]
 pub(crate) async fn schema(

@@ -66,7 +66,27 @@ error_responses!(
         ("expand" = Option<String>, Query, description = "`owner`, `health`: what is added to each hook.", example = "owner,health"),
         Page,
     ),
-    responses((status = 200, description = "Hooks", body = Listing<HookView>), ListErrors),
+    responses(
+        (status = 200, description = "Hooks", body = Listing<HookView>, example = json!({
+            "count": 1, "first": null, "next": null, "previous": null, "last": null,
+            "results": [{
+                "id": 124,
+                "event": "cohort_user.added",
+                "target": "https://your-app.com/webhooks/student-added",
+                "service_id": null,
+                "created_at": "2025-01-16T09:15:00Z",
+                "updated_at": "2025-01-16T09:15:00Z",
+                "total_calls": 12,
+                "last_call_at": "2025-01-19T11:10:00Z",
+                "last_response_code": 500,
+                "owner": "downtown-campus",
+                "academy": "downtown-campus",
+                "status": "failing",
+                "failures_in_row": 2
+            }]
+        })),
+        ListErrors
+    ),
     security(("token" = [])),
 )]
 pub(crate) async fn list(
@@ -112,22 +132,24 @@ pub(crate) async fn list(
 
 /// What subscribes a hook, or changes one.
 #[derive(ToSchema)]
+#[schema(example = json!({
+    "event": "assignment.assignment_created",
+    "target": "https://your-app.com/webhooks/assignment-created",
+    "service_id": "production-v2"
+}))]
 #[expect(
     dead_code,
     reason = "it describes the fields that `Manage::draft` reads one by one"
 )]
 pub(crate) struct HookDraft {
     /// The event's name.
-    #[schema(max_length = 64, example = "assignment.assignment_created")]
+    #[schema(max_length = 64)]
     event: String,
     /// Where deliveries go: http or https, a public address or a full host name, no credentials.
-    #[schema(
-        max_length = 2048,
-        example = "https://your-app.com/webhooks/assignment-created"
-    )]
+    #[schema(max_length = 2_048)]
     target: String,
     /// A label of the subscriber's own. Left out of a change, it stays as it is.
-    #[schema(max_length = 64, example = "production-v2")]
+    #[schema(max_length = 64)]
     service_id: Option<String>,
 }
 
@@ -290,7 +312,13 @@ error_responses!(
     summary = "Delete a hook",
     description = "For its owner and superadmins. Of a hook that is not there, 0 are deleted.",
     params(HookPath),
-    responses((status = 200, description = "How many were deleted", body = Details), DeleteErrors),
+    responses(
+        (
+            status = 200, description = "How many were deleted", body = Details,
+            example = json!({"details": "Unsubscribed from 1 hooks"})
+        ),
+        DeleteErrors
+    ),
     security(("token" = [])),
 )]
 pub(crate) async fn delete(
@@ -328,7 +356,7 @@ error_responses!(
     description = "All filters must hold, and one is needed.",
     params(
         ("event" = Option<String>, Query, description = "Names of events, separated by commas."),
-        ("service_id" = Option<String>, Query, description = "Service ids, separated by commas."),
+        ("service_id" = Option<String>, Query, description = "Service ids, separated by commas.", example = "staging"),
         ("academy" = Option<String>, Query, description = "For superadmins: an academy's slug."),
     ),
     responses((status = 200, description = "How many were deleted", body = Details), DeleteManyErrors),

@@ -4,6 +4,8 @@
 //! by `make reference` and held to them by a test: a function that would make them when it starts would start
 //! later for everybody, and would have the code for it in its binary.
 
+use std::borrow::Cow;
+
 use axum::{
     Json,
     http::header,
@@ -12,11 +14,15 @@ use axum::{
 use include_dir::{Dir, include_dir};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use shared::http::Origin;
 use utoipa::ToSchema;
 
 /// What browsers may do with the page: it has all that it needs.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
+/// What stands in the page for the scheme and host of the API.
+const ORIGIN: &str = "https://hooks.example.com";
 
 /// How long caches may keep the descriptions.
 const CACHED: &str = "public, max-age=300";
@@ -61,8 +67,10 @@ pub(crate) struct OpenApiDocument {
     tag = "Service",
     operation_id = "getOpenApi",
     summary = "This description",
-    description = "For anybody.",
-    responses((status = 200, description = "An OpenAPI 3.1 document", body = OpenApiDocument)),
+    description = "For anybody. The example is shortened.",
+    responses((status = 200, description = "An OpenAPI 3.1 document", body = OpenApiDocument, example = json!({
+        "openapi": "3.1.0", "info": {"title": "academy-hooks", "version": "0.1.0"}, "paths": {}
+    }))),
     security(()),
 )]
 pub(crate) async fn openapi() -> impl IntoResponse {
@@ -73,7 +81,7 @@ pub(crate) async fn openapi() -> impl IntoResponse {
     (headers, include_str!("../../../docs/openapi.json"))
 }
 
-/// `GET docs`.
+/// `GET docs`: the page, whose examples call the API that it is asked for at.
 #[utoipa::path(
     get,
     path = "/v1/notify/docs",
@@ -81,21 +89,32 @@ pub(crate) async fn openapi() -> impl IntoResponse {
     operation_id = "getDocs",
     summary = "This description, to be read by people",
     description = "For anybody. The page asks for nothing else.",
-    responses((status = 200, description = "A page", body = String, content_type = "text/html")),
+    responses((status = 200, description = "A page", body = String, content_type = "text/html", example = "<!DOCTYPE html>")),
     security(()),
 )]
-pub(crate) async fn page() -> impl IntoResponse {
+pub(crate) async fn page(Origin(origin): Origin) -> impl IntoResponse {
+    let mut page = Cow::Borrowed(include_str!("../../../docs/api.html"));
+    if is_plain(&origin) {
+        page = page.replace(ORIGIN, &origin).into();
+    }
     let headers = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::CACHE_CONTROL, CACHED),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (headers, Html(include_str!("../../../docs/api.html")))
+    (headers, Html(page))
+}
+
+/// Whether a caller's text can stand in the page, and in a shell's quotes, as it is.
+fn is_plain(origin: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:/[]".contains(&byte);
+    origin.bytes().all(is_plain)
 }
 
 /// That the function answers.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ServiceHealth)]
+#[schema(example = json!({"status": "ok"}))]
 pub(crate) struct Health {
     /// `ok`.
     status: &'static str,

@@ -117,7 +117,13 @@ error_responses!(DeleteErrors: ApiError::UnknownPath, ApiError::NotDeleted);
     summary = "Forget an error and the deliveries that are kept with it",
     description = "Of an error that is not there, 0 are deleted.",
     params(HookPath),
-    responses((status = 200, description = "How many were deleted", body = Details), DeleteErrors),
+    responses(
+        (
+            status = 200, description = "How many were deleted", body = Details,
+            example = json!({"details": "Deleted 1 errors"})
+        ),
+        DeleteErrors
+    ),
     security(("token" = [])),
 )]
 pub(crate) async fn delete(

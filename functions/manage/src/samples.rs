@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use serde_json::Value;
 use shared::{
     catalog::{self, CatalogEvent},
     error_responses,
@@ -19,6 +20,12 @@ use crate::{
     owner::{self, Owner},
 };
 
+/// A payload, for the description.
+fn shown() -> Option<Value> {
+    let event = catalog::find("assignment.assignment_created")?;
+    serde_json::from_str(event.example()).ok()
+}
+
 error_responses!(ByIdErrors: ApiError::NoSample, ApiError::UnknownPath);
 
 /// `GET hook/{id}/sample`.
@@ -30,7 +37,7 @@ error_responses!(ByIdErrors: ApiError::NoSample, ApiError::UnknownPath);
     summary = "What a hook's deliveries look like",
     description = "Its newest stored payload, with personal data masked, else its event's example.",
     params(HookPath),
-    responses((status = 200, description = "A payload", body = Payload), ByIdErrors),
+    responses((status = 200, description = "A payload", body = Payload, example = json!(shown())), ByIdErrors),
     security(("token" = [])),
 )]
 pub(crate) async fn by_id(
@@ -69,7 +76,7 @@ error_responses!(
         ("like" = Option<String>, Query, description = "A part of event or target, in any case."),
         ("academy" = Option<String>, Query, description = "For superadmins: an academy's slug, or `*`."),
     ),
-    responses((status = 200, description = "A payload", body = Payload), ByFilterErrors),
+    responses((status = 200, description = "A payload", body = Payload, example = json!(shown())), ByFilterErrors),
     security(("token" = [])),
 )]
 pub(crate) async fn by_filter(

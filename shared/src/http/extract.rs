@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRef, FromRequest, FromRequestParts, Path, Request, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
 };
+use serde_json::json;
 use tokio::time::timeout;
 use utoipa::{
     IntoParams, PartialSchema,
@@ -136,7 +137,8 @@ impl IntoParams for HookPath {
             .name("id")
             .parameter_in(ParameterIn::Path)
             .required(Required::True)
-            .schema(Some(HookId::schema()));
+            .schema(Some(HookId::schema()))
+            .example(Some(json!(125)));
         vec![id.build()]
     }
 }

@@ -55,6 +55,15 @@ pub fn frame() -> OpenApi {
         .build()
 }
 
+/// The example of a type, if its schema has one.
+pub(super) fn example<T: ToSchema>() -> Option<Value> {
+    match T::schema() {
+        RefOr::T(Schema::Object(schema)) => schema.example,
+        RefOr::T(Schema::AllOf(schema)) => schema.example,
+        _ => None,
+    }
+}
+
 /// The body of an error.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]

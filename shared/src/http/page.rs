@@ -2,6 +2,8 @@
 //!
 //! The links keep the parameters of the request, sorted by name, with commas left readable.
 
+use std::convert::Infallible;
+
 use axum::{
     Json,
     extract::{FromRequestParts, OriginalUri},
@@ -16,7 +18,7 @@ use utoipa::{
     },
 };
 
-use super::Params;
+use super::{Params, openapi};
 
 /// The page size unless another is asked for.
 const DEFAULT_LIMIT: usize = 20;
@@ -120,6 +122,10 @@ impl IntoParams for Page {
 
 /// A page's answer.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "count": 1, "first": null, "next": null, "previous": null, "last": null,
+    "results": [openapi::example::<T>()]
+}))]
 #[serde(untagged)]
 pub enum Listing<T> {
     /// With the links to the other pages.
@@ -189,8 +195,12 @@ impl PageLinks {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for PageLinks {
-    type Rejection = std::convert::Infallible;
+/// The scheme and the host at which the API was asked, as its caller wrote them: `https://hooks.example.com`.
+#[derive(Clone, Debug)]
+pub struct Origin(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Origin {
+    type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let OriginalUri(uri) = OriginalUri::from_request_parts(parts, state).await?;
@@ -208,9 +218,19 @@ impl<S: Send + Sync> FromRequestParts<S> for PageLinks {
         let host = text(header::HOST)
             .or_else(|| uri.authority().map(axum::http::uri::Authority::as_str))
             .unwrap_or("localhost");
+        Ok(Self(format!("{scheme}://{host}")))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PageLinks {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let OriginalUri(uri) = OriginalUri::from_request_parts(parts, state).await?;
+        let Origin(origin) = Origin::from_request_parts(parts, state).await?;
         let query = uri.query().unwrap_or_default();
         Ok(Self {
-            base: format!("{scheme}://{host}{}", uri.path()),
+            base: format!("{origin}{}", uri.path()),
             params: form_urlencoded::parse(query.as_bytes())
                 .into_owned()
                 .collect(),

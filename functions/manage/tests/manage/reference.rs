@@ -1,6 +1,9 @@
 //! What the API says of itself.
 
-use axum::http::header;
+use axum::{
+    body::Body,
+    http::{Request, header},
+};
 use serde_json::{Value, json};
 use shared::catalog;
 use testing::{DOWNTOWN, STUDENT};
@@ -81,5 +84,32 @@ async fn the_page_needs_nothing_from_anywhere() {
     }
     for loading in ["<script", "<link", "<img", "@import", "url("] {
         assert!(!page.contains(loading), "{loading}");
+    }
+}
+
+#[tokio::test]
+async fn the_commands_of_the_page_call_the_api_that_serves_it() {
+    let Function { world: _world, api } = function().await;
+    for (host, scheme, begin_with) in [
+        ("hooks.academy.org", "https", "https://hooks.academy.org/"),
+        ("127.0.0.1:9000", "http", "http://127.0.0.1:9000/"),
+        // No host, but it could be one in a header.
+        ("'><script>", "https", "https://hooks.example.com/"),
+    ] {
+        let request = Request::get("/v1/notify/docs")
+            .header(header::HOST, host)
+            .header("x-forwarded-proto", scheme);
+        let answer = api.send(request.body(Body::empty()).unwrap()).await.0;
+        let page = std::str::from_utf8(answer.body()).unwrap();
+        let urls = || page.split("<pre>curl '").skip(1);
+        assert!(urls().count() > 3);
+        assert!(urls().all(|url| url.starts_with(begin_with)));
+        let examples = page.matches("https://hooks.example.com").count();
+        assert_eq!(
+            examples > 0,
+            begin_with.starts_with("https://hooks.example.com")
+        );
+        assert!(page.contains("Authorization: Token YOUR_ACADEMY_TOKEN"));
+        assert!(!page.contains("<script"));
     }
 }
