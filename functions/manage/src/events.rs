@@ -64,7 +64,8 @@ error_responses!(
     responses(
         (status = 200, description = "The schema", body = JsonSchema, example = json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "cohort_user.added",
-            "type": "object", "properties": {"watching": {"type": ["boolean", "null"]}}
+            "description": "Triggered when a student is added to a cohort", "type": "object",
+            "properties": {"watching": {"type": ["boolean", "null"]}}
         })),
         SchemaErrors
     ),
