@@ -81,6 +81,6 @@ mod tests {
         let records = newest(records, (20..=25).map(record), now);
         assert_eq!(records.len(), 15);
         assert_eq!(records.first(), Some(&record(25)));
-        assert_eq!(records.last(), Some(&record(11)));
+        assert_eq!(records.last(), Some(&record(10)));
     }
 }
