@@ -57,7 +57,7 @@ error_responses!(ListErrors: ApiError::HookNotFound("125".to_owned()), ApiError:
     tag = "Hooks",
     operation_id = "listAttempts",
     summary = "The newest attempts at a hook's deliveries",
-    description = "The newest 15 of the last 7 days, newest first; those of the hook's present event.",
+    description = "The newest 12 of the last 7 days, newest first; those of the hook's present event.",
     params(HookPath, Page),
     responses((status = 200, description = "Attempts", body = Listing<AttemptView>), ListErrors),
     security(("token" = [])),

@@ -4,8 +4,9 @@ use std::{cmp::Ordering, collections::HashSet};
 
 use shared::{
     catalog::{self, CatalogEvent},
+    clock,
     http::Params,
-    model::{Hook, HookStats, HookStatus, HookView},
+    model::{Counts, Hook, HookStats, HookStatus, HookView},
     store::StoredState,
 };
 
@@ -16,6 +17,7 @@ pub struct ListedHook {
     pub hook: Hook,
     stats: HookStats,
     failures_in_row: u64,
+    last_24_hours: Counts,
 }
 
 impl ListedHook {
@@ -26,6 +28,9 @@ impl ListedHook {
             hook,
             stats: state.map(|state| state.stats).unwrap_or_default(),
             failures_in_row: state.map_or(0, |state| state.failures_in_row),
+            last_24_hours: state
+                .map(|state| state.periods.last_day(clock::now()))
+                .unwrap_or_default(),
         }
     }
 
@@ -63,6 +68,7 @@ impl Expand {
         if self.health {
             view.status = Some(row.status());
             view.failures_in_row = Some(row.failures_in_row);
+            view.last_24_hours = Some(row.last_24_hours);
         }
         view
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use shared::{
     clock, error_responses,
     http::{ApiError, Caller, HookPath},
-    model::{HookId, HookStats},
+    model::{Counts, HookId, HookStats},
     store::StoredState,
 };
 use utoipa::ToSchema;
@@ -35,7 +35,8 @@ enum Circuit {
     "next_probe_at": "2025-01-20T15:45:00Z",
     "total_calls": 156,
     "last_call_at": "2025-01-20T15:30:00Z",
-    "last_response_code": 503
+    "last_response_code": 503,
+    "last_24_hours": {"delivered": 149, "failed": 7}
 }))]
 pub(crate) struct Health {
     id: HookId,
@@ -47,6 +48,8 @@ pub(crate) struct Health {
     next_probe_at: Option<Timestamp>,
     #[serde(flatten)]
     stats: HookStats,
+    /// What has become of its attempts in the last 21 to 24 hours, counted in periods of three.
+    last_24_hours: Counts,
 }
 
 impl Health {
@@ -63,6 +66,7 @@ impl Health {
             opened_at: open.map(|open| clock::whole_second(open.opened_at)),
             next_probe_at: open.map(|open| clock::whole_second(open.probe_at)),
             stats: state.stats.shown(),
+            last_24_hours: state.periods.last_day(now),
         }
     }
 }

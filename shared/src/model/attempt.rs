@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Outcome;
 
 /// How many attempts are remembered.
-const REMEMBERED: usize = 15;
+const REMEMBERED: usize = 12;
 
 /// For how long.
 const MEMORY: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -70,17 +70,17 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_fifteen_of_the_last_seven_days_are_remembered() {
+    fn the_newest_twelve_of_the_last_seven_days_are_remembered() {
         let week = 7 * 24 * 60;
         let now = start() + Duration::from_mins(week + 1);
         let known = (0..=15).rev().map(record);
         let records = newest(known, (16..=18).map(record), now);
         let minutes: Vec<u128> = records.iter().map(|r| r.delivery_id.as_u128()).collect();
-        assert_eq!(minutes, (4..=18).rev().collect::<Vec<_>>());
+        assert_eq!(minutes, (7..=18).rev().collect::<Vec<_>>());
 
         let records = newest(records, (20..=25).map(record), now);
-        assert_eq!(records.len(), 15);
+        assert_eq!(records.len(), 12);
         assert_eq!(records.first(), Some(&record(25)));
-        assert_eq!(records.last(), Some(&record(10)));
+        assert_eq!(records.last(), Some(&record(13)));
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HookId, Target};
+use super::{Counts, HookId, Target};
 use crate::clock;
 
 /// Whose events a hook hears, and so the partition it is stored in.
@@ -115,6 +115,7 @@ impl Hook {
             academy: None,
             status: None,
             failures_in_row: None,
+            last_24_hours: None,
         }
     }
 }
@@ -227,4 +228,8 @@ pub struct HookView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u64, required = false)]
     pub failures_in_row: Option<u64>,
+    /// With `expand=health`: what has become of its attempts in the last 21 to 24 hours, counted in periods of three.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Counts, required = false)]
+    pub last_24_hours: Option<Counts>,
 }

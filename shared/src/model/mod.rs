@@ -12,6 +12,7 @@ mod id;
 mod identity;
 mod job;
 mod outcome;
+mod periods;
 mod secret;
 mod target;
 
@@ -24,6 +25,7 @@ pub use id::HookId;
 pub use identity::{Academy, AcademyRef, InvalidName, Principal, User, check_name};
 pub use job::{DeadLetter, DeliveryJob, HookRef, Malformed, QueueMessage};
 pub use outcome::{ATTEMPT_GUARD, DELIVERY_DEADLINE, Outcome, TlsFailure, Verdict};
+pub use periods::{Counts, Period, Periods};
 pub use secret::{
     InvalidSecret, MAX_SECRETS, NoRandomness, PreviousSecret, SECRET_OVERLAP, Secret, Secrets,
     TooManySecrets,

@@ -19,7 +19,10 @@ use super::{
     HookSamples, Item, KEYS_PER_BATCH, StoreError, batch_get, conditional, count_up, failed,
     hook_samples, while_contended, written,
 };
-use crate::model::{AttemptRecord, FAILURES_TO_OPEN, Hook, HookId, HookStats, OpenCircuit, Scope};
+use crate::model::{
+    AttemptRecord, Counts, FAILURES_TO_OPEN, Hook, HookId, HookStats, OpenCircuit, Period, Periods,
+    Scope,
+};
 
 pub use record::Recorded;
 
@@ -62,6 +65,9 @@ pub struct StoredState {
         skip_serializing_if = "Option::is_none"
     )]
     sampled_at: Option<Timestamp>,
+    /// How many of its attempts arrived and failed in the last day.
+    #[serde(skip)]
+    pub periods: Periods,
 }
 
 impl StoredState {
@@ -77,6 +83,7 @@ impl StoredState {
             circuit: None,
             attempts: ByteBuf::new(),
             sampled_at: None,
+            periods: Periods::default(),
         }
     }
 
@@ -148,7 +155,7 @@ impl HookStates {
             .send()
             .await
             .map_err(failed("read a hook's state"))?;
-        Ok(answer.item.map(serde_dynamo::from_item).transpose()?)
+        answer.item.map(stored).transpose()
     }
 
     /// The states of these hooks, as of a moment ago; one that is gone, or cannot be read, is left out.
@@ -164,7 +171,7 @@ impl HookStates {
             .buffered(PARALLEL_READS)
             .try_fold(HashMap::new(), async |mut states, items| {
                 for item in items {
-                    match serde_dynamo::from_item::<_, StoredState>(item) {
+                    match stored(item) {
                         Ok(state) => drop(states.insert(state.hook_id, state)),
                         Err(error) => tracing::error!(%error, "a hook's state has an odd shape"),
                     }
@@ -205,7 +212,7 @@ impl HookStates {
         let set = while_contended(|| async { conditional(SET, request.clone().send().await) });
         let row = match set.await? {
             Ok(_) => return Ok(true),
-            Err(row) => row.map(serde_dynamo::from_item::<_, StoredState>),
+            Err(row) => row.map(stored),
         };
         // Or it is in the state `to`: an answer was lost, and the write has met its own first try.
         Ok(row.transpose()?.is_some_and(|row| row.circuit == Some(*to)))
@@ -271,6 +278,17 @@ impl HookStates {
             .set_key(Some(key(id)))
             .build()?)
     }
+}
+
+/// The state in a row.
+fn stored(row: Item) -> Result<StoredState, StoreError> {
+    let periods = row.iter().filter_map(|(name, value)| {
+        let packed = value.as_n().ok()?.parse().ok()?;
+        Some((Period::of_attribute(name)?, Counts::unpacked(packed)))
+    });
+    let periods = Periods(periods.collect());
+    let state: StoredState = serde_dynamo::from_item(row)?;
+    Ok(StoredState { periods, ..state })
 }
 
 /// Attempts as they are stored: binary, since a row of a kilobyte is the cheapest to write.

@@ -4,7 +4,7 @@ use std::slice;
 
 use futures_util::future::join_all;
 use shared::{
-    model::{Hook, HookId, Scope},
+    model::{Counts, Hook, HookId, Scope},
     store::{Recorded, StoreError},
 };
 
@@ -106,6 +106,8 @@ async fn a_change_that_moves_a_hook_keeps_its_id_and_its_history() {
         last_response_code: 200,
         succeeded: true,
         failures: 0,
+        attempted: Counts::default(),
+        periods_over: Vec::new(),
         edited_at: start(),
         attempts: None,
         sampled_at: None,

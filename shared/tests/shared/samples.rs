@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use shared::{
-    model::Hook,
+    model::{Counts, Hook},
     store::{MAX_SAMPLE_BYTES, Recorded},
 };
 
@@ -77,6 +77,8 @@ async fn the_state_tells_when_the_next_sample_is_due() {
         last_response_code: 200,
         succeeded: true,
         failures: 0,
+        attempted: Counts::default(),
+        periods_over: Vec::new(),
         edited_at: start(),
         attempts: None,
         sampled_at,
@@ -161,6 +163,8 @@ async fn a_sample_kept_while_its_hook_is_deleted_does_not_stay() {
             last_response_code: 200,
             succeeded: true,
             failures: 0,
+            attempted: Counts::default(),
+            periods_over: Vec::new(),
             edited_at: start(),
             attempts: None,
             sampled_at: Some(minutes(0)),

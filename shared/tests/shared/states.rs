@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::{join_all, try_join_all};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use shared::{
-    model::{AttemptRecord, HookId, HookStats, OpenCircuit, Outcome, TlsFailure, newest},
+    model::{AttemptRecord, Counts, HookId, HookStats, OpenCircuit, Outcome, TlsFailure, newest},
     store::{Recorded, StoredState},
 };
 
@@ -22,6 +22,8 @@ fn recorded(hook_id: HookId, calls: u64, last_response_code: u16, minute: i64) -
         last_response_code,
         succeeded: last_response_code == 200,
         failures: if last_response_code == 200 { 0 } else { calls },
+        attempted: Counts::default(),
+        periods_over: Vec::new(),
         edited_at: start() + SignedDuration::from_mins(minute),
         attempts: None,
         sampled_at: None,
@@ -45,6 +47,44 @@ async fn batches_add_up_and_the_last_one_is_shown() {
     // The subscription was not edited.
     let found = tables.stores.hooks.get(hook.id).await.unwrap();
     assert_eq!(found, Some(hook));
+}
+
+#[tokio::test]
+async fn attempts_are_counted_by_three_hours_and_what_is_over_goes() {
+    let tables = Tables::new().await;
+    let states = &tables.stores.states;
+    let hook = tables.create(EVENT).await;
+    let counts = |delivered, failed| Counts { delivered, failed };
+    let at = |minute, attempted| Recorded {
+        attempted,
+        ..recorded(hook.id, 1, 200, minute)
+    };
+    let state = async || states.get(hook.id).await.unwrap().unwrap();
+    let time = |minute| start() + SignedDuration::from_mins(minute);
+    states.record(&at(0, counts(2, 1))).await.unwrap();
+    states.record(&at(200, counts(5, 0))).await.unwrap();
+    // Late, and of a target that was refused: an attempt is an attempt.
+    let refused = Recorded {
+        calls: 0,
+        attempts: Some(Vec::new()),
+        ..at(201, counts(0, 4))
+    };
+    states.record(&at(1, counts(1, 0))).await.unwrap();
+    states.record(&refused).await.unwrap();
+    let now = state().await;
+    assert_eq!(now.periods.last_day(time(201)), counts(8, 5));
+    assert_eq!(now.stats.total_calls, 3);
+    assert_eq!(now.periods.last_day(time(25 * 60)), counts(5, 4));
+
+    let over = now.periods.over(time(25 * 60)).collect();
+    let next_day = Recorded {
+        periods_over: over,
+        ..at(25 * 60, counts(1, 0))
+    };
+    states.record(&next_day).await.unwrap();
+    let periods = state().await.periods;
+    assert_eq!(periods.0.len(), 2);
+    assert_eq!(periods.last_day(time(25 * 60)), counts(6, 4));
 }
 
 #[tokio::test]
@@ -268,7 +308,7 @@ async fn the_row_of_a_busy_hook_with_an_open_circuit_stays_below_a_kilobyte() {
     let hook = tables
         .create("assignment.assignment_revision_status_updated")
         .await;
-    let now = "2026-11-24T12:30:45.678Z".parse().unwrap();
+    let now: Timestamp = "2026-11-24T12:30:45.678Z".parse().unwrap();
     let attempt = AttemptRecord {
         delivery_id: Uuid::now_v7(),
         attempt: 8,
@@ -283,8 +323,17 @@ async fn the_row_of_a_busy_hook_with_an_open_circuit_stays_below_a_kilobyte() {
         sampled_at: Some(now),
         ..recorded(hook.id, 1_000_000, 503, 1)
     };
-    // As often as leaves a token in every slot.
-    for _ in 0..200 {
+    // As often as leaves a token in every slot, and a day's calls.
+    for n in 1..=240 {
+        let last_call_at = now - SignedDuration::from_mins(6 * (240 - n));
+        let batch = Recorded {
+            last_call_at,
+            attempted: Counts {
+                delivered: 100_000,
+                failed: 12_345,
+            },
+            ..batch.clone()
+        };
         states.record(&batch).await.unwrap();
     }
     let open = OpenCircuit::opened(now, Duration::from_mins(15));

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use shared::{
     mask,
     metrics::Count,
-    model::{AttemptRecord, FAILURES_TO_OPEN, OpenCircuit, Verdict, newest},
+    model::{AttemptRecord, Counts, FAILURES_TO_OPEN, OpenCircuit, Verdict, newest},
     store::{Recorded, StoreError},
 };
 use tokio::time::timeout;
@@ -111,6 +111,13 @@ impl Round<'_> {
         let failures = calls().filter(|record| {
             !succeeded(record) && last_success.is_none_or(|success| record.at > success)
         });
+        let attempted = |arrived| {
+            let records = self.records.iter();
+            let count = records
+                .filter(|record| succeeded(record) == arrived)
+                .count();
+            u64::try_from(count).unwrap_or(u64::MAX)
+        };
         let new = self.records.iter().copied();
         Some(Recorded {
             hook_id: self.hook_id(),
@@ -119,6 +126,14 @@ impl Round<'_> {
             last_response_code: last.outcome.code(),
             succeeded: last_success.is_some(),
             failures: failures.count() as u64,
+            attempted: Counts {
+                delivered: attempted(true),
+                failed: attempted(false),
+            },
+            periods_over: self
+                .state
+                .map(|state| state.periods.over(newest_of_all.at).collect())
+                .unwrap_or_default(),
             edited_at: self.hook.hook.updated_at,
             attempts: self
                 .known

@@ -12,7 +12,7 @@ use shared::{
         guard::AddressGuard,
         resolve::{Found, Resolve},
     },
-    model::{DeadLetter, DeliveryJob, QueueMessage},
+    model::{Counts, DeadLetter, DeliveryJob, Hook, QueueMessage},
     queue::Queue,
 };
 use tokio::io::AsyncWriteExt;
@@ -54,6 +54,13 @@ async fn every_hook_of_a_batch_gets_its_own_outcome() {
     let jobs = [job(&well), job(&ill), job(&well), job(&ill), job(&well)];
     assert!(bench.work(jobs).await.is_empty());
 
+    let last_day = async |hook: &Hook| {
+        let state = bench.stores.states.get(hook.id).await.unwrap();
+        state.unwrap().periods.last_day(clock::now())
+    };
+    let counts = |delivered, failed| Counts { delivered, failed };
+    assert_eq!(last_day(&well).await, counts(3, 0));
+    assert_eq!(last_day(&ill).await, counts(0, 2));
     let (well, ill) = (bench.stats(&well).await, bench.stats(&ill).await);
     assert_eq!((well.total_calls, well.last_response_code), (3, Some(200)));
     assert_eq!((ill.total_calls, ill.last_response_code), (2, Some(503)));

@@ -7,7 +7,7 @@ use rstest::rstest;
 use shared::{
     clock,
     metrics::Count,
-    model::{DeliveryJob, FAILURES_TO_OPEN, Hook, HookRef, OpenCircuit},
+    model::{Counts, DeliveryJob, FAILURES_TO_OPEN, Hook, HookRef, OpenCircuit},
     store::Recorded,
 };
 
@@ -50,6 +50,8 @@ async fn open(bench: &Bench, hook: &Hook, probe_at: Timestamp) -> OpenCircuit {
         last_response_code: 500,
         succeeded: false,
         failures: FAILURES_TO_OPEN,
+        attempted: Counts::default(),
+        periods_over: Vec::new(),
         edited_at: hook.updated_at,
         attempts: None,
         sampled_at: None,

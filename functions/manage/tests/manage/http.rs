@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use shared::{
     clock,
     model::{
-        AttemptRecord, DeadLetter, DeliveryJob, Hook, HookId, HookRef, OpenCircuit, Outcome,
-        TlsFailure,
+        AttemptRecord, Counts, DeadLetter, DeliveryJob, Hook, HookId, HookRef, OpenCircuit,
+        Outcome, TlsFailure,
     },
     store::Recorded,
 };
@@ -398,7 +398,7 @@ async fn the_health_of_a_hook_shows_its_circuit() {
         json!({
             "id": 1, "circuit": "closed", "failures_in_row": 0, "opened_at": null,
             "next_probe_at": null, "total_calls": 2, "last_call_at": null,
-            "last_response_code": null,
+            "last_response_code": null, "last_24_hours": {"delivered": 0, "failed": 0},
         })
     );
 
@@ -412,6 +412,8 @@ async fn the_health_of_a_hook_shows_its_circuit() {
         last_response_code: 500,
         succeeded: false,
         failures: 5,
+        attempted: Counts::default(),
+        periods_over: Vec::new(),
         edited_at: clock::now(),
         attempts: None,
         sampled_at: None,
@@ -474,6 +476,8 @@ async fn the_newest_attempts_are_listed_without_a_word_of_why_a_target_was_refus
         last_response_code: 204,
         succeeded: true,
         failures: 0,
+        attempted: Counts::default(),
+        periods_over: Vec::new(),
         edited_at: now,
         attempts: Some(attempts),
         sampled_at: None,
@@ -704,10 +708,15 @@ async fn a_hook_shows_what_is_expanded_and_else_its_nine_fields() {
     let recorded = Recorded {
         hook_id: HookId::new(1).unwrap(),
         calls: 3,
-        last_call_at: "2025-01-20T14:22:30.987Z".parse().unwrap(),
+        last_call_at: clock::now(),
         last_response_code: 500,
         succeeded: false,
         failures: 3,
+        attempted: Counts {
+            delivered: 4,
+            failed: 3,
+        },
+        periods_over: Vec::new(),
         edited_at: clock::now(),
         attempts: None,
         sampled_at: None,
@@ -718,14 +727,18 @@ async fn a_hook_shows_what_is_expanded_and_else_its_nine_fields() {
     let root = function.api.of(ROOT);
     let plain = root.get("hook/subscribe/1?expand=all,").await.expect(200);
     assert_eq!(plain.as_object().unwrap().len(), 9);
-    assert_eq!(plain["last_call_at"], "2025-01-20T14:22:30Z");
+    let last_call_at = clock::whole_second(recorded.last_call_at).to_string();
+    assert_eq!(plain["last_call_at"], last_call_at);
     let with = |more: Value| {
         let mut all = plain.as_object().unwrap().clone();
         all.extend(more.as_object().unwrap().clone());
         Value::Object(all)
     };
     let owner = json!({"owner": DOWNTOWN, "academy": DOWNTOWN});
-    let health = json!({"status": "failing", "failures_in_row": 3});
+    let health = json!({
+        "status": "failing", "failures_in_row": 3,
+        "last_24_hours": {"delivered": 4, "failed": 3},
+    });
     let get = async |expand: &str| {
         let path = format!("hook/subscribe/1?expand={expand}");
         root.get(&path).await.expect(200)

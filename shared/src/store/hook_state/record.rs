@@ -22,7 +22,7 @@ use super::{HookStates, encoded, key, millis, number};
 use crate::{
     aws::OPERATION_TIMEOUT,
     clock,
-    model::{AttemptRecord, HookId},
+    model::{AttemptRecord, Counts, HookId, Period},
     store::{ConditionFailure, Item, PAUSES, StoreError, failed},
 };
 
@@ -51,6 +51,10 @@ pub struct Recorded {
     pub succeeded: bool,
     /// How many failed since the last that succeeded, or of all.
     pub failures: u64,
+    /// How many attempts arrived and failed, calls or not.
+    pub attempted: Counts,
+    /// The hook's periods that do not count any more.
+    pub periods_over: Vec<Period>,
     /// When the hook that was called had last been edited.
     pub edited_at: Timestamp,
     /// The hook's newest attempts, those of the batch among them; none when those before it are not
@@ -92,9 +96,9 @@ impl BatchToken {
 /// A write that counts, but for its token.
 #[derive(Default)]
 struct Counting {
-    add: Vec<&'static str>,
+    add: Vec<String>,
     set: Vec<&'static str>,
-    remove: Vec<&'static str>,
+    remove: Vec<String>,
     condition: &'static str,
     values: HashMap<String, AttributeValue>,
 }
@@ -102,6 +106,15 @@ struct Counting {
 impl Counting {
     fn value(&mut self, name: &str, value: AttributeValue) {
         self.values.insert(name.to_owned(), value);
+    }
+
+    /// Adds the attempts to their period.
+    fn count_attempts(&mut self, recorded: &Recorded) {
+        let period = Period::of(recorded.last_call_at);
+        self.add.push(format!("{} :attempted", period.attribute()));
+        self.value(":attempted", number(recorded.attempted.packed()));
+        let over = recorded.periods_over.iter().filter(|over| **over != period);
+        self.remove.extend(over.map(|period| period.attribute()));
     }
 
     /// The expression that writes the token as well.
@@ -254,7 +267,7 @@ fn of_newest(recorded: &Recorded) -> Result<Counting, StoreError> {
     write.value(":edited", millis(recorded.edited_at));
     write.value(":ms", millis(at));
     if recorded.calls > 0 {
-        write.add.push("total_calls :calls");
+        write.add.push("total_calls :calls".to_owned());
         write.value(":calls", number(recorded.calls));
         write
             .set
@@ -264,15 +277,16 @@ fn of_newest(recorded: &Recorded) -> Result<Counting, StoreError> {
         write.value(":failures", number(recorded.failures));
         if recorded.succeeded {
             write.set.push("failures_in_row = :failures");
-            write.remove.push("circuit");
+            write.remove.push("circuit".to_owned());
         } else {
-            write.add.push("failures_in_row :failures");
+            write.add.push("failures_in_row :failures".to_owned());
         }
     }
     if let Some(attempts) = &recorded.attempts {
         write.set.push("attempts = :attempts");
         write.value(":attempts", encoded(attempts)?);
     }
+    write.count_attempts(recorded);
     if let Some(at) = recorded.sampled_at {
         write.set.push("sampled_ms = :sampled");
         write.value(":sampled", millis(at));
@@ -283,8 +297,9 @@ fn of_newest(recorded: &Recorded) -> Result<Counting, StoreError> {
 /// The write when it is not, or when the hook has been edited since: the calls alone.
 fn of_older(recorded: &Recorded) -> Counting {
     let mut write = Counting::default();
-    write.add.push("total_calls :calls");
+    write.add.push("total_calls :calls".to_owned());
     write.value(":calls", number(recorded.calls));
+    write.count_attempts(recorded);
     write
 }
 
