@@ -108,12 +108,12 @@ async fn batches_at_the_same_time_lose_no_call() {
     let tables = Tables::new().await;
     let states = &tables.stores.states;
     let hook = tables.create(EVENT).await;
-    let batches: Vec<_> = (1..=20).map(|n| recorded(hook.id, n, 200, 1)).collect();
+    let batches: Vec<_> = (1..=200).map(|n| recorded(hook.id, n, 200, 1)).collect();
     for written in join_all(batches.iter().map(|batch| states.record(batch))).await {
         written.unwrap();
     }
     let state = states.get(hook.id).await.unwrap().unwrap();
-    assert_eq!(state.stats.total_calls, 210);
+    assert_eq!(state.stats.total_calls, 20_100);
 }
 
 #[tokio::test]
@@ -324,8 +324,8 @@ async fn the_row_of_a_busy_hook_with_an_open_circuit_stays_below_a_kilobyte() {
         ..recorded(hook.id, 1_000_000, 503, 1)
     };
     // As often as leaves a token in every slot, and a day's calls.
-    for n in 1..=240 {
-        let last_call_at = now - SignedDuration::from_mins(6 * (240 - n));
+    for n in 1..=210 {
+        let last_call_at = now - SignedDuration::from_mins(6 * (210 - n));
         let batch = Recorded {
             last_call_at,
             attempted: Counts {

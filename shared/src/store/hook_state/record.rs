@@ -70,16 +70,32 @@ struct BatchToken([u8; 10]);
 
 impl BatchToken {
     fn new(now: Timestamp) -> Self {
+        Self::at(now.as_millisecond())
+    }
+
+    fn at(millis: i64) -> Self {
         let mut bytes = [0; 10];
-        let millis = now.as_millisecond().to_be_bytes();
-        bytes[..6].copy_from_slice(&millis[2..]);
+        bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
         bytes[6..].copy_from_slice(&rand::random::<[u8; 4]>());
         Self(bytes)
     }
 
+    /// One that is newer than all those in a row: of many that are written at the same time, the older ones would lose
+    /// against each other again and again.
+    fn newer_than_all(row: &Item) -> Self {
+        let tokens = (0..SLOTS).filter_map(|slot| row.get(&slot_name(slot))?.as_b().ok());
+        let millis = tokens.filter_map(|token| {
+            let mut bytes = [0; 8];
+            bytes[2..].copy_from_slice(token.as_ref().get(..6)?);
+            Some(i64::from_be_bytes(bytes))
+        });
+        let newest = millis.max().unwrap_or_default();
+        Self::at(newest.saturating_add(1).max(clock::now().as_millisecond()))
+    }
+
     /// The attribute that it is kept in.
     fn slot(self) -> String {
-        format!("b{:x}", self.0[9] % SLOTS)
+        slot_name(self.0[9] % SLOTS)
     }
 
     fn value(self) -> AttributeValue {
@@ -91,6 +107,10 @@ impl BatchToken {
         let value = row.get(&self.slot()).and_then(|value| value.as_b().ok());
         value.map_or(Ordering::Less, |token| token.as_ref().cmp(&self.0[..]))
     }
+}
+
+fn slot_name(slot: u8) -> String {
+    format!("b{slot:x}")
 }
 
 /// A write that counts, but for its token.
@@ -214,9 +234,14 @@ impl HookStates {
                     Ordering::Less => return Ok(Counted::Refused(Some(row.clone()))),
                     Ordering::Equal => return Ok(Counted::Done(row.clone())),
                     Ordering::Greater if unheard > 0 => return Ok(Counted::Unknown),
-                    Ordering::Greater => token = BatchToken::new(clock::now()),
+                    // Another batch was faster, and has not been counted by an earlier try of this one.
+                    Ordering::Greater => {
+                        token = BatchToken::newer_than_all(row);
+                        continue;
+                    }
                 }
-            } else if is_unheard(&error) {
+            }
+            if is_unheard(&error) {
                 unheard += 1;
             } else if !is_busy(&error) {
                 return Err(failed(RECORD)(error));
@@ -336,6 +361,8 @@ mod tests {
         let late = BatchToken::new(time("2025-01-20T15:30:00.001Z"));
         assert!(early < late);
         let row = Item::from([(early.slot(), late.value())]);
+        let newer = BatchToken::newer_than_all(&row);
+        assert!(newer > late);
         assert_eq!(early.compare(&row), Ordering::Greater);
         assert_eq!(early.compare(&Item::new()), Ordering::Less);
         assert!(u8::from_str_radix(&early.slot()[1..], 16).is_ok_and(|slot| slot < SLOTS));
