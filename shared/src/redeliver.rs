@@ -139,7 +139,7 @@ async fn settle(
     sent: bool,
 ) -> Result<(), StoreError> {
     if !sent {
-        return errors.release(&delivery).await;
+        return errors.give_back(&delivery).await;
     }
     let job = &delivery.job;
     tracing::info!(

@@ -11,6 +11,7 @@ use aws_smithy_runtime_api::client::{
     result::ConnectorError,
 };
 use emulator::LocalAws;
+use shared::store::{Stores, TableNames};
 
 /// Which answers are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +55,13 @@ impl LostAnswers {
         state.calls.iter().map(|(name, _)| name.clone()).collect()
     }
 
+    /// Stores whose answers it loses.
+    pub fn stores(&self, aws: &LocalAws) -> Stores {
+        Stores::new(&self.dynamodb(aws), &TableNames::of_stack("test"))
+    }
+
     /// A client of the tables.
-    pub fn dynamodb(&self, aws: &LocalAws) -> aws_sdk_dynamodb::Client {
+    fn dynamodb(&self, aws: &LocalAws) -> aws_sdk_dynamodb::Client {
         let client = aws.dynamodb();
         let inner = client.config().http_client().unwrap();
         let config = client.config().to_builder();

@@ -48,7 +48,7 @@ pub(crate) struct Health {
     next_probe_at: Option<Timestamp>,
     #[serde(flatten)]
     stats: HookStats,
-    /// What has become of its attempts in the last 21 to 24 hours, counted in periods of three.
+    /// What has become of its attempts in the current three-hour period and the seven before it.
     last_24_hours: Counts,
 }
 

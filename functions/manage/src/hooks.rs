@@ -82,7 +82,8 @@ error_responses!(
                 "owner": "downtown-campus",
                 "academy": "downtown-campus",
                 "status": "failing",
-                "failures_in_row": 2
+                "failures_in_row": 2,
+                "last_24_hours": {"delivered": 10, "failed": 2}
             }]
         })),
         ListErrors

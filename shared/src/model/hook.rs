@@ -228,7 +228,7 @@ pub struct HookView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u64, required = false)]
     pub failures_in_row: Option<u64>,
-    /// With `expand=health`: what has become of its attempts in the last 21 to 24 hours, counted in periods of three.
+    /// With `expand=health`: what has become of its attempts in the current three-hour period and the seven before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Counts, required = false)]
     pub last_24_hours: Option<Counts>,

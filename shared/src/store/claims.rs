@@ -108,8 +108,7 @@ impl Claims {
 
     /// Claims an id. Of any number of requests at the same time one is granted it.
     ///
-    /// An error leaves the id unclaimed, unless the table cannot be reached any more: then for the length of a
-    /// lease.
+    /// On an error the id is given back. If that fails too, it stays claimed until the lease runs out.
     pub async fn claim(
         &self,
         ids: &IdSpace,
@@ -120,7 +119,13 @@ impl Claims {
         let claim = self.put_claim(ids, id, lease, now).await;
         if claim.is_err() {
             // It may have been granted all the same.
-            let _ = timeout(GIVING_BACK, self.release(ids, id, lease)).await;
+            let given_back = timeout(GIVING_BACK, self.release(ids, id, lease)).await;
+            if !matches!(given_back, Ok(Ok(()))) {
+                tracing::warn!(
+                    event_id = id,
+                    "an id stays claimed until its lease runs out"
+                );
+            }
         }
         claim
     }

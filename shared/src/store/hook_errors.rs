@@ -346,19 +346,22 @@ impl HookErrors {
 
     /// Removes the lists of the hooks that a HookError hit.
     async fn remove_hooks(&self, found: &OwnedError) -> Result<(), StoreError> {
+        const REMOVE: &str = "remove the hooks of a HookError";
         let OwnedError { owner, error } = found;
         let lists = keys::error_hooks_of(&error.event, &error.message);
-        for mut item in self.query(owner, &lists).await? {
-            item.retain(|name, _| name != "hooks");
+        let lists = self.query(owner, &lists).await?;
+        let removals = lists.into_iter().map(async |mut list| {
+            list.retain(|name, _| name != "hooks");
             let request = self.client.delete_item().table_name(&self.table);
-            let deleted = request.set_key(Some(item)).send().await;
-            deleted.map_err(failed("delete a HookError's hooks"))?;
-        }
-        Ok(())
+            let request = request.set_key(Some(list));
+            // A dead letter may be recorded at this moment.
+            while_contended(|| async { written(REMOVE, request.clone().send().await) }).await
+        });
+        try_join_all(removals).await.map(drop)
     }
 
     /// Removes a HookError and the deliveries that are kept with it, those that fail in the meantime
-    /// as well. Interrupted, it leaves the HookError, which can be removed again.
+    /// as well. Interrupted, it leaves the HookError, perhaps without its hooks; it can be removed again.
     pub async fn delete(&self, found: &OwnedError) -> Result<(), StoreError> {
         const DELETE: &str = "delete a HookError";
         let key = key_of(found);

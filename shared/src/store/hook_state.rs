@@ -181,7 +181,7 @@ impl HookStates {
             .await
     }
 
-    /// Puts a hook's circuit into the state `to`, which is this caller's alone. `false`, and nothing changed, when it
+    /// Puts a hook's circuit into the state `to`. Of two callers that open it with equal values both get `true`. `false`, and nothing changed, when it
     /// is not in the state `from` any more, or, to be opened (`None`), has not enough failures in a row any more.
     pub async fn set_circuit(
         &self,

@@ -23,6 +23,7 @@ use aws_sdk_dynamodb::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::{
     HookErrors, Item, OwnedError, StoreError, conditional, failed, keys, while_contended, written,
@@ -31,6 +32,9 @@ use crate::model::{DeliveryJob, HookId};
 
 /// How long a claim holds: longer than a request may last.
 const LEASE: Duration = Duration::from_mins(1);
+
+/// How long it may take to give back what a claim that failed may have been granted.
+const GIVING_BACK: Duration = Duration::from_secs(2);
 
 /// How many removals run at once.
 const PARALLEL_REMOVALS: usize = 16;
@@ -202,15 +206,33 @@ impl HookErrors {
     }
 
     /// Claims a failed delivery. Of any number of requests at the same time one gets it; `None` for
-    /// the others, and when it is gone, or has failed again since `until`.
+    /// the others, and when it is gone, or has failed again since `until`. On an error it is given back; if that
+    /// fails too, it stays claimed until the lease runs out.
     pub async fn claim(
         &self,
         key: KeptKey,
         until: Timestamp,
         now: Timestamp,
     ) -> Result<Option<ClaimedDelivery>, StoreError> {
-        const CLAIM: &str = "claim a failed delivery";
         let lease = rand::random();
+        let claimed = self.put_claim(&key, lease, until, now).await;
+        if claimed.is_err() {
+            let given_back = timeout(GIVING_BACK, self.release(&key, lease)).await;
+            if !matches!(given_back, Ok(Ok(()))) {
+                tracing::warn!("a failed delivery stays claimed until its lease runs out");
+            }
+        }
+        Ok(claimed?.map(|job| ClaimedDelivery { key, lease, job }))
+    }
+
+    async fn put_claim(
+        &self,
+        key: &KeptKey,
+        lease: u64,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<DeliveryJob>, StoreError> {
+        const CLAIM: &str = "claim a failed delivery";
         let request = self
             .client
             .update_item()
@@ -239,8 +261,7 @@ impl HookErrors {
         let Some(item) = item.filter(|item| item.lease == Some(lease)) else {
             return Ok(None);
         };
-        let job = serde_json::from_str(&item.job)?;
-        Ok(Some(ClaimedDelivery { key, lease, job }))
+        Ok(Some(serde_json::from_str(&item.job)?))
     }
 
     /// Removes a failed delivery that has been sent, if the claim on it still holds.
@@ -258,16 +279,20 @@ impl HookErrors {
     }
 
     /// Gives a claim back that still holds: the delivery was not sent.
-    pub async fn release(&self, claimed: &ClaimedDelivery) -> Result<(), StoreError> {
+    pub async fn give_back(&self, claimed: &ClaimedDelivery) -> Result<(), StoreError> {
+        self.release(&claimed.key, claimed.lease).await
+    }
+
+    async fn release(&self, key: &KeptKey, lease: u64) -> Result<(), StoreError> {
         const RELEASE: &str = "release a failed delivery";
         let request = self
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(claimed.key.item()))
+            .set_key(Some(key.item()))
             .update_expression("REMOVE lease, lease_until")
             .condition_expression("lease = :lease")
-            .expression_attribute_values(":lease", nonce(claimed.lease));
+            .expression_attribute_values(":lease", nonce(lease));
         let released = while_contended(|| async { written(RELEASE, request.clone().send().await) });
         released.await.map(drop)
     }

@@ -186,7 +186,7 @@ async fn deliveries_are_found_by_their_error_or_by_their_hook_and_time() {
         // The claims are given back, or they would be in the way of the next ones.
         for key in keys(errors, which, after(until)).await {
             let again = claim(errors, &key, after(3_600)).await.unwrap();
-            errors.release(&again).await.unwrap();
+            errors.give_back(&again).await.unwrap();
         }
     }
 }
@@ -235,7 +235,7 @@ async fn a_claim_that_nothing_is_heard_of_runs_out() {
     let taken_over = claim(&errors, &key, after(60)).await.unwrap();
     // The first one is not dead after all, but it has nothing to say any more.
     assert!(!errors.remove(&lost).await.unwrap());
-    errors.release(&lost).await.unwrap();
+    errors.give_back(&lost).await.unwrap();
     assert!(claim(&errors, &key, after(61)).await.is_none());
     assert!(errors.remove(&taken_over).await.unwrap());
     assert!(keys(&errors, &of_error, after(99)).await.is_empty());
@@ -245,7 +245,7 @@ async fn a_claim_that_nothing_is_heard_of_runs_out() {
 async fn a_claim_that_is_given_back_can_be_had_at_once() {
     let (_tables, errors, _, key) = one().await;
     let claimed = claim(&errors, &key, after(0)).await.unwrap();
-    errors.release(&claimed).await.unwrap();
+    errors.give_back(&claimed).await.unwrap();
     assert!(claim(&errors, &key, after(0)).await.is_some());
 }
 

@@ -63,18 +63,28 @@ async fn attempts_are_counted_by_three_hours_and_what_is_over_goes() {
     let time = |minute| start() + SignedDuration::from_mins(minute);
     states.record(&at(0, counts(2, 1))).await.unwrap();
     states.record(&at(200, counts(5, 0))).await.unwrap();
-    // Late, and of a target that was refused: an attempt is an attempt.
+    // Of a target that was refused, late or not, and with the attempts before it known or not: an attempt is an attempt.
     let refused = Recorded {
         calls: 0,
         attempts: Some(Vec::new()),
         ..at(201, counts(0, 4))
     };
     states.record(&at(1, counts(1, 0))).await.unwrap();
-    states.record(&refused).await.unwrap();
+    let unknown = Recorded {
+        attempts: None,
+        ..refused.clone()
+    };
+    let late = Recorded {
+        last_call_at: time(2),
+        ..unknown.clone()
+    };
+    for batch in [refused, unknown, late] {
+        states.record(&batch).await.unwrap();
+    }
     let now = state().await;
-    assert_eq!(now.periods.last_day(time(201)), counts(8, 5));
+    assert_eq!(now.periods.last_day(time(201)), counts(8, 13));
     assert_eq!(now.stats.total_calls, 3);
-    assert_eq!(now.periods.last_day(time(25 * 60)), counts(5, 4));
+    assert_eq!(now.periods.last_day(time(25 * 60)), counts(5, 8));
 
     let over = now.periods.over(time(25 * 60)).collect();
     let next_day = Recorded {
@@ -84,7 +94,7 @@ async fn attempts_are_counted_by_three_hours_and_what_is_over_goes() {
     states.record(&next_day).await.unwrap();
     let periods = state().await.periods;
     assert_eq!(periods.0.len(), 2);
-    assert_eq!(periods.last_day(time(25 * 60)), counts(6, 4));
+    assert_eq!(periods.last_day(time(25 * 60)), counts(6, 8));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What the tests work with: tables and queues in memory, and the function between them.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
@@ -167,6 +167,26 @@ impl Bench {
     pub(crate) fn gone(&self) -> Queue {
         let url = format!("{}/000000000000/gone", self.aws.sqs_url());
         Queue::new(self.aws.sqs(), url)
+    }
+
+    /// Takes all jobs out of the queue, those included that are delayed for a second, and returns their deliveries.
+    pub(crate) async fn waiting(&self) -> BTreeSet<Uuid> {
+        let mut deliveries = BTreeSet::new();
+        loop {
+            let request = self.aws.sqs().receive_message();
+            let request = request.queue_url(&self.deliveries).wait_time_seconds(2);
+            let received = request.max_number_of_messages(10).send().await.unwrap();
+            let messages = received.messages.unwrap_or_default();
+            if messages.is_empty() {
+                return deliveries;
+            }
+            for message in messages {
+                match QueueMessage::decode(message.body().unwrap()).unwrap() {
+                    QueueMessage::Delivery(job) => deliveries.insert(job.delivery_id),
+                    QueueMessage::DeadLetter(_) => panic!("a dead letter among the jobs"),
+                };
+            }
+        }
     }
 
     pub(crate) async fn send(&self, body: String) {

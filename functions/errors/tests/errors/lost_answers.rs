@@ -2,10 +2,7 @@
 
 use errors::Errors;
 use futures_util::future::join_all;
-use shared::{
-    model::{HookId, QueueMessage},
-    store::{Stores, TableNames},
-};
+use shared::model::{HookId, QueueMessage};
 use testing::{Lost, LostAnswers};
 
 use super::bench::{Bench, letter};
@@ -14,8 +11,7 @@ use super::bench::{Bench, letter};
 async fn losing() -> (Bench, LostAnswers) {
     let mut bench = Bench::new().await;
     let lost = LostAnswers::default();
-    let dynamodb = lost.dynamodb(&bench.aws);
-    bench.errors = Errors::new(Stores::new(&dynamodb, &TableNames::of_stack("test")).errors);
+    bench.errors = Errors::new(lost.stores(&bench.aws).errors);
     (bench, lost)
 }
 
@@ -49,7 +45,7 @@ async fn calls() -> usize {
 }
 
 #[tokio::test]
-async fn whichever_answer_is_lost_once_each_letter_is_recorded_once() {
+async fn first_answer_lost_each_letter_is_recorded_once() {
     let recording = (0..calls().await).map(async |position| {
         let (bench, lost) = losing().await;
         lost.lose(position, Lost::First);
@@ -60,7 +56,7 @@ async fn whichever_answer_is_lost_once_each_letter_is_recorded_once() {
 }
 
 #[tokio::test]
-async fn whatever_is_unheard_to_the_end_each_letter_is_recorded_once_when_it_comes_again() {
+async fn all_answers_lost_each_letter_is_recorded_once_on_retry() {
     let recording = (0..calls().await).map(async |position| {
         let (bench, lost) = losing().await;
         lost.lose(position, Lost::Rest);

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use shared::{
     deliver::{client::DeliveryClient, guard::AddressGuard},
     queue::Queue,
-    store::{Stores, TableNames},
 };
 use testing::{Api, DOWNTOWN, Lost, LostAnswers};
 use uuid::Uuid;
@@ -32,11 +31,10 @@ async fn losing() -> (Function, LostAnswers) {
         .await;
     let lost = LostAnswers::default();
     let aws = &function.world.aws;
-    let stores = Stores::new(&lost.dynamodb(aws), &TableNames::of_stack("test"));
     let deliveries = Queue::new(lost.sqs(aws), function.deliveries_url.clone());
     let guard = AddressGuard::new(vec![]);
     let client = DeliveryClient::new(guard.clone()).unwrap();
-    let manage = Manage::new(stores, guard, client, deliveries);
+    let manage = Manage::new(lost.stores(aws), guard, client, deliveries);
     function.api = Api::new(manage::service(manage)).of(DOWNTOWN);
     (function, lost)
 }
@@ -46,11 +44,11 @@ async fn losing() -> (Function, LostAnswers) {
 struct Ended {
     status: u16,
     answer: Value,
-    /// Each with its target.
+    /// The targets of its hooks.
     hooks: Vec<Value>,
     errors: Value,
     redeliverable: Vec<u64>,
-    queued: BTreeSet<Uuid>,
+    queued: Vec<Uuid>,
     /// How many secrets the first hook's deliveries would be signed with.
     secrets: usize,
 }
@@ -89,18 +87,16 @@ async fn run(function: &Function, method: &Method, path: &str, body: &str) -> En
         .get_signed(hook(1, DOWNTOWN, "https://a.com/1").id)
         .await;
     let secrets = first.unwrap().and_then(|hook| hook.secrets);
+    let jobs = function.queued().await;
+    let mut queued: Vec<Uuid> = jobs.iter().map(|job| job.delivery_id).collect();
+    queued.sort_unstable();
     Ended {
         status,
         answer,
         hooks,
         errors: function.count(DOWNTOWN).await,
         redeliverable: function.redeliverable(DOWNTOWN).await,
-        queued: function
-            .queued()
-            .await
-            .iter()
-            .map(|job| job.delivery_id)
-            .collect(),
+        queued,
         secrets: secrets.map_or(0, |secrets| 1 + secrets.previous.len()),
     }
 }
@@ -131,7 +127,7 @@ async fn run(function: &Function, method: &Method, path: &str, body: &str) -> En
 #[case::redeliver_hook(Method::POST, "hook/1/redeliver?since=2025-01-01T00:00:00Z", "", 202)]
 #[case::forget(Method::DELETE, "hook/error/1", "", 200)]
 #[tokio::test]
-async fn whichever_answer_is_lost_once_it_changes_nothing(
+async fn one_lost_answer_changes_nothing(
     #[case] method: Method,
     #[case] path: &str,
     #[case] body: &str,
@@ -143,15 +139,45 @@ async fn whichever_answer_is_lost_once_it_changes_nothing(
         .call(method.clone(), path, body.to_owned())
         .await;
     assert_eq!(answer.0.status().as_u16(), status, "{:?}", answer.0.body());
-    let calls = lost.calls().len();
+    let calls = lost.calls();
     let (function, _) = losing().await;
     let expected = run(&function, &method, path, body).await;
 
-    let runs = (0..calls).map(async |position| {
+    let runs = calls.iter().enumerate().map(async |(position, call)| {
         let (function, lost) = losing().await;
         lost.lose(position, Lost::First);
-        let ended = run(&function, &method, path, body).await;
-        assert_eq!(ended, expected, "answer {position} of {calls}");
+        let mut ended = run(&function, &method, path, body).await;
+        // What is sent twice has the same ids.
+        if call == "SendMessageBatch" {
+            ended.queued.dedup();
+        }
+        assert_eq!(ended, expected, "answer {position}: {call}");
+    });
+    join_all(runs).await;
+}
+
+/// The tables and the queue are out of reach from some answer on, and then there again: the same request goes on with
+/// what is left.
+#[rstest]
+#[case::of_error("hook/error/1/redeliver")]
+#[case::of_hook("hook/1/redeliver?since=2025-01-01T00:00:00Z")]
+#[tokio::test]
+async fn all_answers_lost_a_redelivery_goes_on_at_once(#[case] path: &str) {
+    let (function, lost) = losing().await;
+    function.post(DOWNTOWN, path).await.expect(202);
+    let runs = lost.calls().into_iter().enumerate();
+    let runs = runs.map(async |(position, call)| {
+        let (function, lost) = losing().await;
+        lost.lose(position, Lost::Rest);
+        let first = function.post(DOWNTOWN, path).await;
+        lost.lose_none();
+        if first.0.status() != 202 {
+            first.expect(503);
+            function.redeliver(DOWNTOWN, path).await;
+        }
+        let jobs = function.queued().await;
+        let queued: BTreeSet<Uuid> = jobs.iter().map(|job| job.delivery_id).collect();
+        assert_eq!(queued.len(), 2, "answer {position}: {call}");
     });
     join_all(runs).await;
 }

@@ -67,11 +67,11 @@ impl Function {
     }
 
     /// Has failed deliveries sent again; 202.
-    async fn redeliver(&self, caller: &str, path: &str) -> Value {
+    pub(super) async fn redeliver(&self, caller: &str, path: &str) -> Value {
         self.post(caller, path).await.expect(202)
     }
 
-    async fn post(&self, caller: &str, path: &str) -> Answer {
+    pub(super) async fn post(&self, caller: &str, path: &str) -> Answer {
         self.api.of(caller).call(Method::POST, path, "").await
     }
 

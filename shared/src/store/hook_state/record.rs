@@ -3,8 +3,8 @@
 //! A counter is added to, and whoever adds again because an answer was lost counts twice. So each such write leaves a
 //! token of its own in the row, in one of a few slots, and only where it finds an older one. The SDK does not repeat
 //! it. We do, and what stands in the slot then tells: our token, that an earlier try has counted; an older one, that
-//! none has. A newer one is another batch's, and what an unheard try came to cannot be known any more: then it is not
-//! counted again.
+//! none has. A newer one is another batch's: if an earlier try got no answer, nobody can tell any more, and the batch
+//! is left uncounted.
 
 use std::{cmp::Ordering, collections::HashMap};
 
@@ -32,8 +32,8 @@ const RECORD: &str = "record deliveries of a hook";
 /// is to stay below a kilobyte.
 const SLOTS: u8 = 8;
 
-/// After how many tries without an answer a write is given up.
-const UNHEARD_TRIES: u32 = 3;
+/// After how many tries that may have taken effect a write is not repeated any more.
+const AMBIGUOUS_TRIES: u32 = 3;
 
 /// What a batch of deliveries did to one hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,15 +102,30 @@ impl BatchToken {
         AttributeValue::B(Blob::new(self.0))
     }
 
-    /// How what stands in its slot compares to it: nothing is older.
-    fn compare(self, row: &Item) -> Ordering {
-        let value = row.get(&self.slot()).and_then(|value| value.as_b().ok());
-        value.map_or(Ordering::Less, |token| token.as_ref().cmp(&self.0[..]))
+    /// What stands in its slot.
+    fn slot_in(self, row: &Item) -> Slot {
+        let token = row.get(&self.slot()).and_then(|value| value.as_b().ok());
+        match token.map(|token| token.as_ref().cmp(&self.0[..])) {
+            None | Some(Ordering::Less) => Slot::Free,
+            Some(Ordering::Equal) => Slot::Ours,
+            Some(Ordering::Greater) => Slot::Taken,
+        }
     }
 }
 
 fn slot_name(slot: u8) -> String {
     format!("b{slot:x}")
+}
+
+/// What stands in a token's slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot {
+    /// Nothing, or an older token: the write has not taken effect.
+    Free,
+    /// The token: it has.
+    Ours,
+    /// A newer token, of another batch: it may have before that.
+    Taken,
 }
 
 /// A write that counts, but for its token.
@@ -128,8 +143,12 @@ impl Counting {
         self.values.insert(name.to_owned(), value);
     }
 
-    /// Adds the attempts to their period.
-    fn count_attempts(&mut self, recorded: &Recorded) {
+    /// Adds the calls, and the attempts to their period.
+    fn count(&mut self, recorded: &Recorded) {
+        if recorded.calls > 0 {
+            self.add.push("total_calls :calls".to_owned());
+            self.value(":calls", number(recorded.calls));
+        }
         let period = Period::of(recorded.last_call_at);
         self.add.push(format!("{} :attempted", period.attribute()));
         self.value(":attempted", number(recorded.attempted.packed()));
@@ -156,51 +175,41 @@ impl Counting {
 enum Counted {
     /// It has taken effect, once: what it has left in the row.
     Done(Item),
-    /// It has not: its condition does not hold, and this is the row, unless the hook is gone.
-    Refused(Option<Item>),
+    /// It has not: its condition does not hold.
+    Refused,
+    /// It has not: the hook is gone.
+    Gone,
     /// It may have, and is not made again.
     Unknown,
 }
 
 impl HookStates {
-    /// Adds what a batch of deliveries did to a hook. Batches may be recorded in another order than
-    /// their calls were made, and after the hook was edited: all are counted, but the newest call of the
-    /// hook as it is now is the one that is shown, and that decides on the failures in a row, the number of
-    /// which is returned, and on the attempts that are remembered. A success closes the circuit. Where there
-    /// was no call, only the attempts are remembered. A hook that is gone is left alone, but for a
-    /// sample that was kept of it meanwhile, which is removed.
+    /// Counts a batch of deliveries in its hook's row, and returns the hook's failures in a row, or `None` if a newer
+    /// call is already shown. Batches may be recorded out of order, or after an edit: all are counted, but only the newest
+    /// call of the hook as it is now sets what is shown, the failures in a row, and the remembered attempts. A success
+    /// closes the circuit. Where there was no call, only the attempts are remembered and counted. If the hook was
+    /// deleted, only the batch's sample is removed.
     ///
-    /// A batch is never counted twice. One whose answers are lost, all or while others write the same row, may
-    /// not be counted.
+    /// A batch is counted at most once: it is left out if every answer is lost, or if one is and another batch takes its
+    /// slot.
     pub async fn record(&self, recorded: &Recorded) -> Result<Option<u64>, StoreError> {
-        let newest = of_newest(recorded)?;
-        if newest.set.is_empty() {
-            return Ok(None);
-        }
-        let failures = |row: Item| row.get("failures_in_row")?.as_n().ok()?.parse().ok();
-        let mut counted = self.count(recorded.hook_id, &newest).await?;
-        if let Counted::Refused(Some(_)) = counted
-            && recorded.calls > 0
-        {
-            counted = self.count(recorded.hook_id, &of_older(recorded)).await?;
-            if let Counted::Done(_) = counted {
-                return Ok(None);
-            }
-        }
+        let id = recorded.hook_id;
+        let counted = match self.count(id, &of_newest(recorded)?).await? {
+            Counted::Done(row) => return Ok(failures_in_row(&row)),
+            Counted::Refused => self.count(id, &of_older(recorded)).await?,
+            other => other,
+        };
         match counted {
-            Counted::Done(row) => return Ok(failures(row)),
-            Counted::Refused(None) if recorded.sampled_at.is_some() => {
-                self.samples.forget(recorded.hook_id).await?;
-            }
-            Counted::Refused(_) => {}
+            Counted::Gone if recorded.sampled_at.is_some() => self.samples.forget(id).await?,
             Counted::Unknown => {
-                let (hook, calls) = (recorded.hook_id.get(), recorded.calls);
+                let (hook, calls) = (id.get(), recorded.calls);
                 tracing::warn!(
                     hook,
                     calls,
                     "calls may not be counted: an answer of the table was lost"
                 );
             }
+            Counted::Done(_) | Counted::Refused | Counted::Gone => {}
         }
         Ok(None)
     }
@@ -218,7 +227,7 @@ impl HookStates {
 
     async fn count_once(&self, id: HookId, write: &Counting) -> Result<Counted, StoreError> {
         let mut token = BatchToken::new(clock::now());
-        let mut unheard = 0;
+        let mut ambiguous = 0;
         let mut pauses = PAUSES.iter();
         loop {
             let error = match self.try_to_count(id, write, token).await {
@@ -228,26 +237,27 @@ impl HookStates {
             let service_error = error.as_service_error();
             if let Some(failure) = service_error.and_then(ConditionFailure::condition_failure) {
                 let Some(row) = failure.item() else {
-                    return Ok(Counted::Refused(None));
+                    return Ok(Counted::Gone);
                 };
-                match token.compare(row) {
-                    Ordering::Less => return Ok(Counted::Refused(Some(row.clone()))),
-                    Ordering::Equal => return Ok(Counted::Done(row.clone())),
-                    Ordering::Greater if unheard > 0 => return Ok(Counted::Unknown),
+                match token.slot_in(row) {
+                    Slot::Free => return Ok(Counted::Refused),
+                    Slot::Ours => return Ok(Counted::Done(row.clone())),
+                    Slot::Taken if ambiguous > 0 => return Ok(Counted::Unknown),
                     // Another batch was faster, and has not been counted by an earlier try of this one.
-                    Ordering::Greater => {
+                    Slot::Taken => {
                         token = BatchToken::newer_than_all(row);
                         continue;
                     }
                 }
             }
-            if is_unheard(&error) {
-                unheard += 1;
+            if is_ambiguous(&error) {
+                ambiguous += 1;
             } else if !is_busy(&error) {
                 return Err(failed(RECORD)(error));
             }
             match pauses.next() {
-                Some(pause) if unheard < UNHEARD_TRIES => tokio::time::sleep(*pause).await,
+                Some(pause) if ambiguous < AMBIGUOUS_TRIES => tokio::time::sleep(*pause).await,
+                _ if is_busy(&error) => return Err(StoreError::Contended(RECORD)),
                 _ => return Err(failed(RECORD)(error)),
             }
         }
@@ -291,9 +301,8 @@ fn of_newest(recorded: &Recorded) -> Result<Counting, StoreError> {
     let at = recorded.last_call_at;
     write.value(":edited", millis(recorded.edited_at));
     write.value(":ms", millis(at));
+    write.count(recorded);
     if recorded.calls > 0 {
-        write.add.push("total_calls :calls".to_owned());
-        write.value(":calls", number(recorded.calls));
         write
             .set
             .push("last_call_at = :at, last_call_ms = :ms, last_response_code = :code");
@@ -311,7 +320,6 @@ fn of_newest(recorded: &Recorded) -> Result<Counting, StoreError> {
         write.set.push("attempts = :attempts");
         write.value(":attempts", encoded(attempts)?);
     }
-    write.count_attempts(recorded);
     if let Some(at) = recorded.sampled_at {
         write.set.push("sampled_ms = :sampled");
         write.value(":sampled", millis(at));
@@ -319,17 +327,20 @@ fn of_newest(recorded: &Recorded) -> Result<Counting, StoreError> {
     Ok(write)
 }
 
-/// The write when it is not, or when the hook has been edited since: the calls alone.
+/// The write when it is not, or when the hook has been edited since: the counts alone.
 fn of_older(recorded: &Recorded) -> Counting {
     let mut write = Counting::default();
-    write.add.push("total_calls :calls".to_owned());
-    write.value(":calls", number(recorded.calls));
-    write.count_attempts(recorded);
+    write.count(recorded);
     write
 }
 
-/// Whether nobody knows what a try came to: there was no answer, or one that says so.
-fn is_unheard(error: &SdkError<UpdateItemError>) -> bool {
+/// The failures in a row that a write has left.
+fn failures_in_row(row: &Item) -> Option<u64> {
+    row.get("failures_in_row")?.as_n().ok()?.parse().ok()
+}
+
+/// Whether the write may have taken effect: no answer came, or one that says that the server failed.
+fn is_ambiguous(error: &SdkError<UpdateItemError>) -> bool {
     match error {
         SdkError::ServiceError(context) => context.raw().status().is_server_error(),
         SdkError::ConstructionFailure(_) => false,
@@ -337,7 +348,7 @@ fn is_unheard(error: &SdkError<UpdateItemError>) -> bool {
     }
 }
 
-/// Whether the table has put a try off.
+/// Whether the table throttled the write, or a transaction held the row.
 fn is_busy(error: &SdkError<UpdateItemError>) -> bool {
     matches!(
         error.code(),
@@ -363,8 +374,10 @@ mod tests {
         let row = Item::from([(early.slot(), late.value())]);
         let newer = BatchToken::newer_than_all(&row);
         assert!(newer > late);
-        assert_eq!(early.compare(&row), Ordering::Greater);
-        assert_eq!(early.compare(&Item::new()), Ordering::Less);
+        assert_eq!(early.slot_in(&row), Slot::Taken);
+        assert_eq!(early.slot_in(&Item::new()), Slot::Free);
+        let row = Item::from([(early.slot(), early.value())]);
+        assert_eq!(early.slot_in(&row), Slot::Ours);
         assert!(u8::from_str_radix(&early.slot()[1..], 16).is_ok_and(|slot| slot < SLOTS));
     }
 }
