@@ -33,9 +33,14 @@ pub(crate) fn html(document: &Value) -> String {
                 main id="top" {
                     h1 { (text(&info["title"])) " " small { (text(&info["version"])) } }
                     (paragraphs(text(&info["description"])))
-                    p { "For programs: " a href="openapi.json" { "openapi.json" } " (OpenAPI 3.1)." }
+                    p {
+                        "For programs: " a href="openapi.json" { "openapi.json" } " (OpenAPI 3.1). Generators make clients of \
+                         it, such as " code { "openapi-python-client" } ", " code { "openapi-typescript" } " and, for Rust, "
+                        code { "openapi-to-rust" } "."
+                    }
                     (PreEscaped(&guide.html))
                     div id="reference" {
+                        p { "Ids in the commands are examples: put in your own." }
                         @for tag in &tags {
                             h2 id=(of_tag(tag)) { (text(&tag["name"])) }
                             p { (inline(text(&tag["description"]))) }

@@ -217,7 +217,7 @@ type Published<T> = (StatusCode, Json<Answers<T>>);
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PublishedEvent)]
 #[schema(example = json!({
-    "id": "cohort-user-234-added",
+    "id": "cohort-user-235-added",
     "event": "cohort_user.added",
     "deliveries": 1,
     "dropped": ["user.token"]
@@ -245,7 +245,7 @@ struct EventView {
         examples(
             ("event" = (value = json!({
                 "event": "cohort_user.added", "academy": "downtown-campus",
-                "id": "cohort-user-234-added", "payload": {"id": 234, "role": "STUDENT"}
+                "id": "cohort-user-235-added", "payload": {"id": 235, "role": "STUDENT"}
             }))),
             ("list" = (value = json!([
                 {"event": "cohort_user.added", "academy": 4, "payload": {"id": 234}},

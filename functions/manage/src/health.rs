@@ -40,15 +40,20 @@ enum Circuit {
 }))]
 pub(crate) struct Health {
     id: HookId,
+    /// Whether deliveries are attempted. `closed`: all are; `open`: none before the next probe; `half_open`: one is, the
+    /// probe that is due or under way.
     circuit: Circuit,
+    /// How many calls have failed since the last that arrived. Five open the circuit.
     failures_in_row: u64,
+    /// Since when the circuit is open; `null` when it is closed.
     #[schema(required)]
     opened_at: Option<Timestamp>,
+    /// When the next probe is made; `null` when the circuit is closed.
     #[schema(required)]
     next_probe_at: Option<Timestamp>,
     #[serde(flatten)]
     stats: HookStats,
-    /// What has become of its attempts in the current three-hour period and the seven before it.
+    /// What has become of its attempts, probes included, in the current three-hour period and the seven before it.
     last_24_hours: Counts,
 }
 

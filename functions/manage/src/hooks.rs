@@ -57,7 +57,7 @@ error_responses!(
     params(
         ("app" = Option<String>, Query, description = "Apps, in any case."),
         ("event" = Option<String>, Query, description = "Names of events."),
-        ("signal" = Option<String>, Query, description = "Parts of the event's signal path, in any case."),
+        ("signal" = Option<String>, Query, description = "Parts of the event's signal path, `breathecode.<app>.signals.<signal>`, in any case."),
         ("service_id" = Option<String>, Query, description = "Service ids."),
         ("like" = Option<String>, Query, description = "A part of event or target, in any case."),
         ("sort" = Option<String>, Query, description = "A hook's fields, `-` before one for descending.", example = "-last_call_at"),
@@ -72,7 +72,7 @@ error_responses!(
             "results": [{
                 "id": 124,
                 "event": "cohort_user.added",
-                "target": "https://your-app.com/webhooks/student-added",
+                "target": "https://your-app.example.com/webhooks/student-added",
                 "service_id": null,
                 "created_at": "2025-01-16T09:15:00Z",
                 "updated_at": "2025-01-16T09:15:00Z",
@@ -135,7 +135,7 @@ pub(crate) async fn list(
 #[derive(ToSchema)]
 #[schema(example = json!({
     "event": "assignment.assignment_created",
-    "target": "https://your-app.com/webhooks/assignment-created",
+    "target": "https://your-app.example.com/webhooks/assignment-created",
     "service_id": "production-v2"
 }))]
 #[expect(
@@ -357,7 +357,7 @@ error_responses!(
     description = "All filters must hold, and one is needed.",
     params(
         ("event" = Option<String>, Query, description = "Names of events, separated by commas."),
-        ("service_id" = Option<String>, Query, description = "Service ids, separated by commas.", example = "staging"),
+        ("service_id" = Option<String>, Query, description = "Service ids, separated by commas.", example = "development"),
         ("academy" = Option<String>, Query, description = "For superadmins: an academy's slug."),
     ),
     responses((status = 200, description = "How many were deleted", body = Details), DeleteManyErrors),

@@ -75,7 +75,7 @@ impl FromRef<Manage> for Identities {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"details": "Unsubscribed from 3 hooks"}))]
 pub(crate) struct Details {
-    /// In words: `Unsubscribed from 1 hooks`.
+    /// What was done, in words.
     details: String,
 }
 

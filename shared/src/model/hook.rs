@@ -187,7 +187,7 @@ impl HookStatus {
 #[schema(example = json!({
     "id": 125,
     "event": "assignment.assignment_created",
-    "target": "https://your-app.com/webhooks/assignment-created",
+    "target": "https://your-app.example.com/webhooks/assignment-created",
     "service_id": "production-v2",
     "created_at": "2025-01-20T15:30:00Z",
     "updated_at": "2025-01-20T15:30:00Z",
