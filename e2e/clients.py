@@ -8,7 +8,6 @@ usage: clients.py [SERVER]
 import importlib
 import json
 import os
-import pathlib
 import pkgutil
 import re
 import shutil
@@ -16,17 +15,16 @@ import subprocess
 import sys
 import typing
 
-from api import serving
+from api import ROOT, serving
 from bounds import bounded
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 DESCRIPTION = ROOT / "docs" / "openapi.json"
 # What uses the clients, and where it and they are put together.
 SOURCES = ROOT / "e2e" / "clients"
 WORK = ROOT / "target" / "e2e" / "clients"
 # May do everything.
 TOKEN = "demo-superadmin-token"
-# Where cargo builds, so that it goes on from the last run; and node is not to warn of what is its own.
+# Cargo's build is kept between runs. Node warns of its own experimental features: that is no complaint about a client.
 BUILT = WORK / "built"
 ENVIRONMENT = {"CARGO_TARGET_DIR": str(BUILT), "NODE_NO_WARNINGS": "1"}
 # Rust's generator is built with the first use.

@@ -501,6 +501,9 @@ published once.")]
     Resend,
 }
 
+const LINK_LOCAL: &str = "a link-local address, which needs the name of an interface, and that no URL can carry: give \
+     another address of this machine's";
+
 fn aws_addr(text: &str) -> Result<IpAddr, &'static str> {
     let Ok(address) = text.parse::<IpAddr>() else {
         return Err(if text.parse::<SocketAddr>().is_ok() {
@@ -523,10 +526,6 @@ fn aws_addr(text: &str) -> Result<IpAddr, &'static str> {
         _ => Ok(address),
     }
 }
-
-/// It means nothing without an interface, which is named differently on each machine, and no URL can have it.
-const LINK_LOCAL: &str = "a link-local address, which needs the name of an interface, and that no URL can carry: give \
-     another address of this machine's";
 
 fn name(text: &str) -> Result<String, String> {
     check_name(text).map_err(|error| error.to_string())?;

@@ -45,24 +45,24 @@ async fn serve(args: ServeArgs, out: &Lossy) -> Result<()> {
     let mut allow_targets = args.allow_targets;
     let mut demonstration = None;
     let mut inbox = None;
-    let mut no_inbox = None;
     if let Some(fixtures) = &fixtures {
         fixtures.load(&prepared.stores, loading.as_ref()).await?;
     } else {
         if prepared.stores.identities.is_empty().await? {
             demonstration = Some(Demonstration::create(&prepared.stores).await?);
         }
-        match start_inbox(args.addr, out.clone()).await {
-            Ok(addr) => inbox = Some(addr),
-            Err(error) => no_inbox = Some(error),
-        }
-        allow_targets.extend(inbox);
+        let started = start_inbox(args.addr, out.clone()).await;
+        allow_targets.extend(started.as_ref().ok());
+        inbox = Some(started);
     }
     let bundle = prepared.start(listener, allow_targets, args.retry_schedule)?;
 
     out.line(format_args!("The API listens on http://{}", bundle.addr));
     match demonstration {
-        Some(demonstration) => demonstration.introduce(out, bundle.addr, inbox),
+        Some(demonstration) => {
+            let inbox = inbox.as_ref().and_then(|inbox| inbox.as_ref().ok());
+            demonstration.introduce(out, bundle.addr, inbox.copied());
+        }
         None if fixtures.is_none() => out.line(format_args!(
             "\nTokens were shown at the first start. Another one, with the exports below:\n  \
              academy-hooks token issue {}",
@@ -70,16 +70,15 @@ async fn serve(args: ServeArgs, out: &Lossy) -> Result<()> {
         )),
         None => {}
     }
-    if let Some(inbox) = inbox {
-        out.line(format_args!(
-            "\nAn inbox to try webhooks with, which answers 200 and shows what it gets: http://{inbox}/"
-        ));
-    }
-    if let Some(error) = no_inbox {
-        out.line(format_args!(
+    match inbox {
+        Some(Ok(addr)) => out.line(format_args!(
+            "\nAn inbox to try webhooks with, which answers 200 and shows what it gets: http://{addr}/"
+        )),
+        Some(Err(error)) => out.line(format_args!(
             "\nNo inbox to try webhooks with: {error:#}. Hooks that call it fail until it is there. It needs \
              the port after the API's: end the program that has it, or choose another --addr."
-        ));
+        )),
+        None => {}
     }
     match &storage {
         Storage::Memory => out.line("\nEverything is kept in memory, until it stops."),

@@ -3,9 +3,7 @@
 use std::fmt::Write;
 
 use serde_json::Value;
-
-/// Stands for the scheme and host of whichever API serves the page: `manage` puts in its own.
-const ORIGIN: &str = "https://hooks.example.com";
+use shared::http::EXAMPLE_ORIGIN;
 
 /// The schema that a reference means, or the schema itself.
 pub(crate) fn follow<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
@@ -48,7 +46,7 @@ fn of_schema(document: &Value, schema: &Value) -> Option<Value> {
 
 /// An operation as a command for a shell.
 pub(crate) fn curl(document: &Value, path: &str, method: &str, operation: &Value) -> String {
-    let mut url = format!("{ORIGIN}{path}");
+    let mut url = format!("{EXAMPLE_ORIGIN}{path}");
     let mut separator = '?';
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or_default();
@@ -154,7 +152,10 @@ mod tests {
         let document = openapi::document();
         for (path, method, operation) in operations(&document) {
             let words = shlex::split(&curl(&document, path, method, operation)).unwrap();
-            let url = words.iter().find(|word| word.starts_with(ORIGIN)).unwrap();
+            let url = words
+                .iter()
+                .find(|word| word.starts_with(EXAMPLE_ORIGIN))
+                .unwrap();
             assert!(!url.contains(['{', ' ']), "{url}");
             let has = |word: &str| words.iter().any(|each| each.starts_with(word));
             let is_guarded = operation["responses"]["401"].is_object();

@@ -20,6 +20,7 @@ mod lost_answers;
 mod spy;
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use aws_sdk_sqs::types::MessageSystemAttributeName;
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody, to_bytes},
@@ -30,7 +31,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use shared::{
     clock,
-    model::{Academy, Hook, User},
+    model::{Academy, DeliveryJob, Hook, QueueMessage, User},
     queue::Queue,
     store::{StoredToken, Stores, TableNames, TokenDigest, create_tables},
 };
@@ -114,6 +115,41 @@ pub async fn forget_secrets(dynamodb: &Client, hook: &Hook) {
         .send()
         .await
         .unwrap();
+}
+
+/// Takes the delivery jobs out of a queue, those included that come within `wait_s` seconds after the one before. Each must
+/// be in its hook's group, and there must be nothing else.
+pub async fn take_jobs(
+    sqs: &aws_sdk_sqs::Client,
+    queue_url: &str,
+    wait_s: i32,
+) -> Vec<DeliveryJob> {
+    let mut jobs = Vec::new();
+    loop {
+        let request = sqs.receive_message().queue_url(queue_url);
+        let request = request
+            .max_number_of_messages(10)
+            .wait_time_seconds(wait_s)
+            .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId);
+        let received = request.send().await.unwrap();
+        let messages = received.messages.unwrap_or_default();
+        if messages.is_empty() {
+            return jobs;
+        }
+        for message in messages {
+            let job = match QueueMessage::decode(message.body().unwrap()).unwrap() {
+                QueueMessage::Delivery(job) => job,
+                QueueMessage::DeadLetter(letter) => panic!("{letter:?}"),
+            };
+            let group = &message.attributes.unwrap()[&MessageSystemAttributeName::MessageGroupId];
+            assert_eq!(*group, job.hook.id.to_string());
+            jobs.push(job);
+            // A hook has no more than so many in flight.
+            let delete = sqs.delete_message().queue_url(queue_url);
+            let receipt = message.receipt_handle.unwrap();
+            delete.receipt_handle(receipt).send().await.unwrap();
+        }
+    }
 }
 
 /// An active user with the rights that its name stands for.

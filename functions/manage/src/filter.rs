@@ -2,9 +2,9 @@
 
 use std::{cmp::Ordering, collections::HashSet};
 
+use jiff::Timestamp;
 use shared::{
     catalog::{self, CatalogEvent},
-    clock,
     http::Params,
     model::{Counts, Hook, HookStats, HookStatus, HookView},
     store::StoredState,
@@ -21,15 +21,15 @@ pub struct ListedHook {
 }
 
 impl ListedHook {
-    /// A hook with its state, which is none when it has not been read or was gone.
+    /// A hook with its state as of now, which is none when it has not been read or was gone.
     #[must_use]
-    pub fn new(hook: Hook, state: Option<&StoredState>) -> Self {
+    pub fn new(hook: Hook, state: Option<&StoredState>, now: Timestamp) -> Self {
         Self {
             hook,
             stats: state.map(|state| state.stats).unwrap_or_default(),
             failures_in_row: state.map_or(0, |state| state.failures_in_row),
             last_24_hours: state
-                .map(|state| state.periods.last_day(clock::now()))
+                .map(|state| state.periods.last_day(now))
                 .unwrap_or_default(),
         }
     }

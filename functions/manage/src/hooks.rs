@@ -110,13 +110,14 @@ pub(crate) async fn list(
         Page::of(&params),
         Expand::of(&params),
     );
+    let now = clock::now();
     let needs_all = order.needs_stats() || filter.needs_states();
     let mut rows = if needs_all {
         manage.rows(hooks).await?
     } else {
         hooks
             .into_iter()
-            .map(|hook| ListedHook::new(hook, None))
+            .map(|hook| ListedHook::new(hook, None, now))
             .collect()
     };
     rows.retain(|row| filter.wants_status(row));
@@ -233,7 +234,7 @@ pub(crate) async fn get(
     params: Params,
 ) -> Result<Json<HookView>, ApiError> {
     let (hook, state) = owner::find_with_state(&manage.stores.hooks, &path, &principal).await?;
-    let row = ListedHook::new(hook, Some(&state));
+    let row = ListedHook::new(hook, Some(&state), clock::now());
     Ok(Json(Expand::of(&params).view(&row)))
 }
 
@@ -461,9 +462,10 @@ impl Manage {
     async fn rows(&self, hooks: Vec<Hook>) -> Result<Vec<ListedHook>, StoreError> {
         let ids: Vec<_> = hooks.iter().map(|hook| hook.id).collect();
         let states = self.stores.states.get_many(&ids).await?;
+        let now = clock::now();
         let row = |hook: Hook| {
             let state = states.get(&hook.id);
-            ListedHook::new(hook, state)
+            ListedHook::new(hook, state, now)
         };
         Ok(hooks.into_iter().map(row).collect())
     }

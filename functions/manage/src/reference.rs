@@ -14,15 +14,12 @@ use axum::{
 use include_dir::{Dir, include_dir};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use shared::http::Origin;
+use shared::http::{EXAMPLE_ORIGIN, Origin};
 use utoipa::ToSchema;
 
 /// What browsers may do with the page: it has all that it needs.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
-
-/// What stands in the page for the scheme and host of the API.
-const ORIGIN: &str = "https://hooks.example.com";
 
 /// How long caches may keep the descriptions.
 const CACHED: &str = "public, max-age=300";
@@ -95,7 +92,7 @@ pub(crate) async fn openapi() -> impl IntoResponse {
 pub(crate) async fn page(Origin(origin): Origin) -> impl IntoResponse {
     let mut page = Cow::Borrowed(include_str!("../../../docs/api.html"));
     if is_plain(&origin) {
-        page = page.replace(ORIGIN, &origin).into();
+        page = page.replace(EXAMPLE_ORIGIN, &origin).into();
     }
     let headers = [
         (header::CONTENT_SECURITY_POLICY, POLICY),

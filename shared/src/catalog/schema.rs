@@ -107,12 +107,12 @@ fn object<'a>(schema: &'a Value, parts: &'a Map<String, Value>) -> Option<&'a Va
 
 /// The schema of an optional field that is not null.
 fn without_null(schema: &Value) -> Value {
-    let mut schema = schema.clone();
     let choices = schema["oneOf"].as_array().into_iter().flatten();
     let mut choices = choices.filter(|choice| choice["type"] != "null");
     if let Some(choice) = choices.next() {
         return choice.clone();
     }
+    let mut schema = schema.clone();
     let types = schema["type"].as_array().into_iter().flatten();
     let mut types = types.filter(|name| *name != "null");
     if let Some(name) = types.next().cloned() {

@@ -21,7 +21,7 @@ pub use error::ApiError;
 pub use extract::{Body, Caller, HookPath, Params, Segment, TokenOwner};
 pub use fields::{Field, FieldErrors, TextField};
 pub use gateway::Gateway;
-pub use page::{Listing, Origin, Page, PageLinks};
+pub use page::{EXAMPLE_ORIGIN, Listing, Origin, Page, PageLinks};
 // For `routes!`, in the crates that have some.
 #[doc(hidden)]
 pub use pastey::paste;

@@ -195,7 +195,10 @@ impl PageLinks {
     }
 }
 
-/// The scheme and the host at which the API was asked, as its caller wrote them: `https://hooks.example.com`.
+/// What stands in the API's page for the [`Origin`] of whichever API serves it.
+pub const EXAMPLE_ORIGIN: &str = "https://hooks.example.com";
+
+/// The scheme and the host at which the API was asked, as its caller wrote them, like [`EXAMPLE_ORIGIN`].
 #[derive(Clone, Debug)]
 pub struct Origin(pub String);
 

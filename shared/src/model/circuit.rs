@@ -36,7 +36,7 @@ pub struct OpenCircuit {
 pub struct ProbeLease {
     /// When it ends, if nothing is heard of the probe.
     pub until: Timestamp,
-    /// Names it: two workers begin a probe at the same time, and one of them makes it.
+    /// Tells it from that of a worker who begins the probe at the same time.
     pub nonce: u64,
 }
 

@@ -51,8 +51,8 @@ pub struct DeliveryJob {
     pub attempt: u32,
     /// The attempt is not to be made before this time.
     pub not_before: Timestamp,
-    /// When the publisher was answered 202, or, for a redelivery, when it
-    /// was asked for: its schedule begins here, and a failure after it is a new one.
+    /// When the publisher was answered 202, or, for a redelivery, when it was asked for: its schedule begins here, and
+    /// a failure after it is a new one.
     pub accepted_at: Timestamp,
     /// When the event was accepted, where that is not `accepted_at`: of a delivery that was asked for again.
     #[serde(default, skip_serializing_if = "Option::is_none")]

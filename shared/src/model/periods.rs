@@ -1,7 +1,7 @@
 //! How many attempts at a hook's deliveries arrived and failed in the last 24 hours, in periods of three hours.
 //!
 //! Each period is an attribute of its own in the hook's row, named by the period, and its two counts are one number: so
-//! that workers can add to it at the same time. Whoever adds to the present period removes those that are over. There
+//! that workers can add to it at the same time. Whoever adds to the present period removes those that have expired. There
 //! are as few of them as the row has room for.
 
 use jiff::Timestamp;
@@ -9,12 +9,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// How many periods are kept, the present one included.
-const KEPT: i64 = 8;
+const PERIODS: i64 = 8;
 
 /// How long a period is.
-const SECONDS: i64 = 3 * 3_600;
+const PERIOD_SECONDS: i64 = 3 * 3_600;
 
-/// By what a delivered attempt counts more than a failed one: above what can fail in a period.
+/// The weight of a delivered attempt in the packed number. Fewer attempts than this fail in a period.
 const DELIVERED: u64 = 1_000_000_000;
 
 /// Counts of attempts.
@@ -29,16 +29,14 @@ pub struct Counts {
 
 impl Counts {
     /// Both as one number.
-    #[must_use]
-    pub fn packed(self) -> u64 {
+    pub(crate) fn packed(self) -> u64 {
         self.delivered
             .saturating_mul(DELIVERED)
             .saturating_add(self.failed)
     }
 
     /// The counts that a number stands for.
-    #[must_use]
-    pub fn unpacked(packed: u64) -> Self {
+    pub(crate) fn unpacked(packed: u64) -> Self {
         Self {
             delivered: packed / DELIVERED,
             failed: packed % DELIVERED,
@@ -54,25 +52,22 @@ impl Period {
     /// The period of a time.
     #[must_use]
     pub fn of(time: Timestamp) -> Self {
-        Self(time.as_second().div_euclid(SECONDS))
+        Self(time.as_second().div_euclid(PERIOD_SECONDS))
     }
 
     /// Whether it is one of those that count now.
-    #[must_use]
-    pub fn is_kept(self, now: Timestamp) -> bool {
+    fn is_kept(self, now: Timestamp) -> bool {
         let present = Self::of(now).0;
-        (present - KEPT + 1..=present).contains(&self.0)
+        (present - PERIODS + 1..=present).contains(&self.0)
     }
 
     /// The name of its attribute.
-    #[must_use]
-    pub fn attribute(self) -> String {
+    pub(crate) fn attribute(self) -> String {
         format!("p{:x}", self.0)
     }
 
     /// The period of an attribute with this name.
-    #[must_use]
-    pub fn of_attribute(name: &str) -> Option<Self> {
+    pub(crate) fn of_attribute(name: &str) -> Option<Self> {
         i64::from_str_radix(name.strip_prefix('p')?, 16)
             .ok()
             .map(Self)
@@ -94,10 +89,10 @@ impl Periods {
         })
     }
 
-    /// The periods that are over and do not count any more.
-    pub fn over(&self, now: Timestamp) -> impl Iterator<Item = Period> {
-        let over = self.0.iter().map(|(period, _)| *period);
-        over.filter(move |period| *period < Period::of(now) && !period.is_kept(now))
+    /// The periods that do not count any more.
+    pub fn expired(&self, now: Timestamp) -> impl Iterator<Item = Period> {
+        let periods = self.0.iter().map(|(period, _)| *period);
+        periods.filter(move |period| *period < Period::of(now) && !period.is_kept(now))
     }
 }
 
@@ -140,10 +135,10 @@ mod tests {
                 failed: 4
             }
         );
-        let over: Vec<_> = periods.over(now).collect();
-        assert_eq!(over, [Period::of(time("2025-01-19T15:00:00Z"))]);
-        let attribute = over[0].attribute();
-        assert_eq!(Period::of_attribute(&attribute), Some(over[0]));
+        let expired: Vec<_> = periods.expired(now).collect();
+        assert_eq!(expired, [Period::of(time("2025-01-19T15:00:00Z"))]);
+        let attribute = expired[0].attribute();
+        assert_eq!(Period::of_attribute(&attribute), Some(expired[0]));
         assert_eq!(Period::of_attribute("payload"), None);
     }
 }

@@ -16,16 +16,14 @@ use aws_sdk_dynamodb::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 
-use super::{Item, StoreError, conditional, keys, written};
+use super::{
+    Conditional, Item, StoreError, conditional, is_given_back, keys, millis, number, written,
+};
 use crate::model::Accepted;
 
 /// How long an id stands for the same event.
 const WINDOW: Duration = Duration::from_hours(24);
-
-/// How long it may take to give back what a claim that failed may have been granted.
-const GIVING_BACK: Duration = Duration::from_secs(2);
 
 #[derive(Serialize, Deserialize)]
 struct ClaimItem {
@@ -117,15 +115,11 @@ impl Claims {
     ) -> Result<Claim, StoreError> {
         let lease = rand::random();
         let claim = self.put_claim(ids, id, lease, now).await;
-        if claim.is_err() {
-            // It may have been granted all the same.
-            let given_back = timeout(GIVING_BACK, self.release(ids, id, lease)).await;
-            if !matches!(given_back, Ok(Ok(()))) {
-                tracing::warn!(
-                    event_id = id,
-                    "an id stays claimed until its lease runs out"
-                );
-            }
+        if claim.is_err() && !is_given_back(self.release(ids, id, lease)).await {
+            tracing::warn!(
+                event_id = id,
+                "an id stays claimed until its lease runs out"
+            );
         }
         claim
     }
@@ -145,7 +139,6 @@ impl Claims {
             expires_at: (now + WINDOW).as_second(),
             accepted: None,
         };
-        let number = |value: i64| AttributeValue::N(value.to_string());
         let result = self
             .client
             .put_item()
@@ -156,13 +149,13 @@ impl Claims {
                  OR (attribute_not_exists(accepted) AND lease_until <= :millisecond)",
             )
             .expression_attribute_values(":second", number(now.as_second()))
-            .expression_attribute_values(":millisecond", number(now.as_millisecond()))
+            .expression_attribute_values(":millisecond", millis(now))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         let held = match conditional("claim an id", result)? {
-            Ok(_) => return Ok(Claim::Granted { lease }),
-            Err(item) => item.map(serde_dynamo::from_item::<_, ClaimItem>),
+            Conditional::Done(_) => return Ok(Claim::Granted { lease }),
+            Conditional::Refused(item) => item.map(serde_dynamo::from_item::<_, ClaimItem>),
         };
         Ok(match held.transpose()? {
             Some(ClaimItem {
@@ -190,7 +183,7 @@ impl Claims {
             .update_expression("SET accepted = :accepted")
             .condition_expression("lease = :lease")
             .expression_attribute_values(":accepted", serde_dynamo::to_attribute_value(accepted)?)
-            .expression_attribute_values(":lease", AttributeValue::N(lease.to_string()))
+            .expression_attribute_values(":lease", number(lease))
             .send()
             .await;
         Ok(written("settle an id", result)?.is_some())
@@ -204,7 +197,7 @@ impl Claims {
             .table_name(&self.table)
             .set_key(Some(key(ids, id)))
             .condition_expression("lease = :lease AND attribute_not_exists(accepted)")
-            .expression_attribute_values(":lease", AttributeValue::N(lease.to_string()))
+            .expression_attribute_values(":lease", number(lease))
             .send()
             .await;
         written("release an id", result).map(drop)

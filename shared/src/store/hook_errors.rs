@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Item, KEYS_PER_BATCH, Retention, StoreError, Transaction, batch_get, count_up, failed, keys,
-    transacted, while_contended, written,
+    millis, number, transacted, while_contended, written,
 };
 use crate::model::{DeadLetter, DeliveryJob, HookError, HookId};
 
@@ -166,7 +166,7 @@ impl HookErrors {
             .key("owner", text(&job.hook.owner))
             .key("error", text(&keys::error(&job.event, &letter.message)))
             .expression_attribute_names("#count", "count")
-            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":at", text(&letter.failed_at.to_string()));
         let update = match new_id {
             None => update
@@ -178,7 +178,7 @@ impl HookErrors {
                      id = if_not_exists(id, :id), message = :message, event = :event \
                      ADD #count :one",
                 )
-                .expression_attribute_values(":id", AttributeValue::N(id.to_string()))
+                .expression_attribute_values(":id", number(id))
                 .expression_attribute_values(":message", text(&letter.message))
                 .expression_attribute_values(":event", text(&job.event)),
         };
@@ -211,11 +211,12 @@ impl HookErrors {
 
     /// The HookErrors of an owner.
     pub async fn of_owner(&self, owner: &str) -> Result<Vec<OwnedError>, StoreError> {
-        let items = self.query(owner, keys::ERROR_PREFIX).await?;
+        let errors = self.query(owner, keys::ERROR_PREFIX).await?;
+        let errors: Vec<HookErrorItem> = serde_dynamo::from_items(errors)?;
         // After the errors: the hooks of each of them are there.
-        let hooks = self.hooks_of_owner(owner, keys::ERROR_HOOKS_PREFIX).await?;
-        let errors = items.into_iter().map(|item| owned_error(item, &hooks));
-        errors.collect()
+        let hooks = self.hook_lists(owner, keys::ERROR_HOOKS_PREFIX).await?;
+        let errors = errors.into_iter().map(|error| owned_error(error, &hooks));
+        Ok(errors.collect())
     }
 
     /// What of an owner has sort keys that begin so, as of now.
@@ -239,22 +240,17 @@ impl HookErrors {
 
     /// An owner and the hooks that its HookErrors hit.
     async fn hooks_of(&self, owner: String) -> Result<(String, HooksOfErrors), StoreError> {
-        let hooks = self
-            .hooks_of_owner(&owner, keys::ERROR_HOOKS_PREFIX)
-            .await?;
+        let hooks = self.hook_lists(&owner, keys::ERROR_HOOKS_PREFIX).await?;
         Ok((owner, hooks))
     }
 
     /// The hooks in those of an owner's lists whose sort keys begin so.
-    async fn hooks_of_owner(&self, owner: &str, prefix: &str) -> Result<HooksOfErrors, StoreError> {
+    async fn hook_lists(&self, owner: &str, prefix: &str) -> Result<HooksOfErrors, StoreError> {
         let mut hooks = HooksOfErrors::new();
         for item in self.query(owner, prefix).await? {
             let list: HooksItem = serde_dynamo::from_item(item)?;
-            let (error, _) = list.error.rsplit_once('#').unwrap_or_default();
-            hooks
-                .entry(format!("{error}#"))
-                .or_default()
-                .extend(list.hooks);
+            let error = keys::prefix_of(&list.error).to_owned();
+            hooks.entry(error).or_default().extend(list.hooks);
         }
         Ok(hooks)
     }
@@ -281,7 +277,8 @@ impl HookErrors {
             .into_iter()
             .map(|keys| batch_get(&self.client, &self.table, keys, true, "read HookErrors"));
         let items: Vec<Item> = try_join_all(reads).await?.into_iter().flatten().collect();
-        let owners: BTreeSet<String> = items.iter().filter_map(owner_of).collect();
+        let errors: Vec<HookErrorItem> = serde_dynamo::from_items(items)?;
+        let owners: BTreeSet<String> = errors.iter().map(|error| error.owner.clone()).collect();
         let reads: Vec<_> = owners
             .into_iter()
             .map(|owner| self.hooks_of(owner))
@@ -290,11 +287,12 @@ impl HookErrors {
             .buffer_unordered(PARALLEL_READS)
             .try_collect()
             .await?;
-        let errors = items.iter().map(|item| {
-            let hooks = owner_of(item).and_then(|owner| hooks.get(&owner));
-            owned_error(item.clone(), hooks.unwrap_or(&HooksOfErrors::new()))
+        let none = HooksOfErrors::new();
+        let errors = errors.into_iter().map(|error| {
+            let hooks = hooks.get(&error.owner).unwrap_or(&none);
+            owned_error(error, hooks)
         });
-        errors.collect()
+        Ok(errors.collect())
     }
 
     /// The HookError with this id, if it is this owner's; none: anybody's. One of another owner costs the
@@ -311,7 +309,7 @@ impl HookErrors {
             .table_name(&self.table)
             .index_name(keys::ERRORS_BY_ID)
             .key_condition_expression("id = :id")
-            .expression_attribute_values(":id", AttributeValue::N(id.to_string()))
+            .expression_attribute_values(":id", number(id))
             .send()
             .await
             .map_err(failed("find a HookError"))?;
@@ -338,10 +336,10 @@ impl HookErrors {
         let Some(item) = answer.map_err(failed("read a HookError"))?.item else {
             return Ok(None);
         };
-        let stored: HookErrorItem = serde_dynamo::from_item(item.clone())?;
-        let lists = keys::error_hooks_of(&stored.event, &stored.message);
-        let hooks = self.hooks_of_owner(&stored.owner, &lists).await?;
-        owned_error(item, &hooks).map(Some)
+        let error: HookErrorItem = serde_dynamo::from_item(item)?;
+        let lists = keys::error_hooks_of(&error.event, &error.message);
+        let hooks = self.hook_lists(&error.owner, &lists).await?;
+        Ok(Some(owned_error(error, &hooks)))
     }
 
     /// Removes the lists of the hooks that a HookError hit.
@@ -376,8 +374,8 @@ impl HookErrors {
                 .set_key(Some(key.clone()))
                 .condition_expression("id = :id AND #count = :count")
                 .expression_attribute_names("#count", "count")
-                .expression_attribute_values(":id", AttributeValue::N(found.error.id.to_string()))
-                .expression_attribute_values(":count", AttributeValue::N(count.to_string()));
+                .expression_attribute_values(":id", number(found.error.id))
+                .expression_attribute_values(":count", number(count));
             let deleted =
                 while_contended(|| async { written(DELETE, request.clone().send().await) });
             if deleted.await?.is_some() {
@@ -392,13 +390,9 @@ impl HookErrors {
     }
 }
 
-fn owner_of(item: &Item) -> Option<String> {
-    item.get("owner")?.as_s().ok().cloned()
-}
-
 /// When a delivery was accepted, or asked for again.
 fn accepted_ms(job: &DeliveryJob) -> AttributeValue {
-    AttributeValue::N(job.accepted_at.as_millisecond().to_string())
+    millis(job.accepted_at)
 }
 
 fn key_of(found: &OwnedError) -> Item {
@@ -410,8 +404,7 @@ fn key_of(found: &OwnedError) -> Item {
     ])
 }
 
-fn owned_error(item: Item, hooks: &HooksOfErrors) -> Result<OwnedError, StoreError> {
-    let item: HookErrorItem = serde_dynamo::from_item(item)?;
+fn owned_error(item: HookErrorItem, hooks: &HooksOfErrors) -> OwnedError {
     let hooks = hooks.get(&keys::error_hooks_of(&item.event, &item.message));
     let error = HookError {
         id: item.id,
@@ -423,8 +416,8 @@ fn owned_error(item: Item, hooks: &HooksOfErrors) -> Result<OwnedError, StoreErr
         created_at: item.created_at.min(item.updated_at),
         updated_at: item.created_at.max(item.updated_at),
     };
-    Ok(OwnedError {
+    OwnedError {
         owner: item.owner,
         error,
-    })
+    }
 }

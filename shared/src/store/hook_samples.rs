@@ -14,11 +14,7 @@ use aws_sdk_dynamodb::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    StoreError, failed,
-    hook_state::{key, millis},
-    while_contended, written,
-};
+use super::{StoreError, failed, hook_state::key, millis, while_contended, written};
 use crate::model::{Hook, HookId};
 
 /// How long a sample is kept before another takes its place.

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::{
-    HookSamples, Item, KEYS_PER_BATCH, StoreError, batch_get, conditional, count_up, failed,
-    hook_samples, while_contended, written,
+    Conditional, HookSamples, Item, KEYS_PER_BATCH, StoreError, batch_get, conditional, count_up,
+    failed, hook_samples, millis, number, while_contended, written,
 };
 use crate::model::{
     AttemptRecord, Counts, FAILURES_TO_OPEN, Hook, HookId, HookStats, OpenCircuit, Period, Periods,
@@ -211,8 +211,8 @@ impl HookStates {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let set = while_contended(|| async { conditional(SET, request.clone().send().await) });
         let row = match set.await? {
-            Ok(_) => return Ok(true),
-            Err(row) => row.map(stored),
+            Conditional::Done(_) => return Ok(true),
+            Conditional::Refused(row) => row.map(stored),
         };
         // Or it is in the state `to`: an answer was lost, and the write has met its own first try.
         Ok(row.transpose()?.is_some_and(|row| row.circuit == Some(*to)))
@@ -297,14 +297,6 @@ fn encoded(attempts: &[AttemptRecord]) -> Result<AttributeValue, StoreError> {
     Ok(AttributeValue::B(Blob::new(bytes)))
 }
 
-pub(super) fn millis(time: Timestamp) -> AttributeValue {
-    AttributeValue::N(time.as_millisecond().to_string())
-}
-
 pub(super) fn key(id: HookId) -> Item {
     Item::from([("hook_id".to_owned(), number(id.get()))])
-}
-
-fn number(value: impl Into<u64>) -> AttributeValue {
-    AttributeValue::N(value.into().to_string())
 }

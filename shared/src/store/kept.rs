@@ -23,18 +23,15 @@ use aws_sdk_dynamodb::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
-use tokio::time::timeout;
 
 use super::{
-    HookErrors, Item, OwnedError, StoreError, conditional, failed, keys, while_contended, written,
+    Conditional, HookErrors, Item, OwnedError, StoreError, conditional, failed, is_given_back,
+    keys, millis, number, while_contended, written,
 };
 use crate::model::{DeliveryJob, HookId};
 
 /// How long a claim holds: longer than a request may last.
 const LEASE: Duration = Duration::from_mins(1);
-
-/// How long it may take to give back what a claim that failed may have been granted.
-const GIVING_BACK: Duration = Duration::from_secs(2);
 
 /// How many removals run at once.
 const PARALLEL_REMOVALS: usize = 16;
@@ -150,7 +147,7 @@ impl HookErrors {
             Kept::OfHook(hook, since) => query
                 .index_name(keys::KEPT_BY_HOOK)
                 .key_condition_expression("hook_id = :hook AND failed_ms BETWEEN :since AND :until")
-                .expression_attribute_values(":hook", AttributeValue::N(hook.to_string()))
+                .expression_attribute_values(":hook", number(hook))
                 .expression_attribute_values(":since", millis(*since)),
         };
         KeptPages { query: Some(query) }
@@ -177,13 +174,12 @@ impl HookErrors {
                 counted.insert(hook);
             }
             for KeptKey { owner, error } in keys {
-                let group = error.rsplit_once('#').map_or("", |(group, _)| group);
-                *counts.entry((owner, group.to_owned())).or_default() += 1;
+                let group = keys::prefix_of(&error).to_owned();
+                *counts.entry((owner, group)).or_default() += 1;
             }
         }
         let count = |OwnedError { owner, error }: &OwnedError| {
-            let prefix = keys::failed_deliveries(&error.event, &error.message);
-            let group = prefix.trim_end_matches('#').to_owned();
+            let group = keys::failed_deliveries(&error.event, &error.message);
             let count = counts.get(&(owner.clone(), group)).copied();
             let is_all = error.hooks.iter().all(|hook| counted.contains(hook));
             count.unwrap_or_default().max(u64::from(!is_all))
@@ -216,11 +212,8 @@ impl HookErrors {
     ) -> Result<Option<ClaimedDelivery>, StoreError> {
         let lease = rand::random();
         let claimed = self.put_claim(&key, lease, until, now).await;
-        if claimed.is_err() {
-            let given_back = timeout(GIVING_BACK, self.release(&key, lease)).await;
-            if !matches!(given_back, Ok(Ok(()))) {
-                tracing::warn!("a failed delivery stays claimed until its lease runs out");
-            }
+        if claimed.is_err() && !is_given_back(self.release(&key, lease)).await {
+            tracing::warn!("a failed delivery stays claimed until its lease runs out");
         }
         Ok(claimed?.map(|job| ClaimedDelivery { key, lease, job }))
     }
@@ -244,7 +237,7 @@ impl HookErrors {
                 "failed_ms <= :until \
                  AND (attribute_not_exists(lease_until) OR lease_until <= :now)",
             )
-            .expression_attribute_values(":lease", nonce(lease))
+            .expression_attribute_values(":lease", number(lease))
             .expression_attribute_values(":end", millis(now + LEASE))
             .expression_attribute_values(":until", millis(until))
             .expression_attribute_values(":now", millis(now))
@@ -253,8 +246,8 @@ impl HookErrors {
         let claimed =
             while_contended(|| async { conditional(CLAIM, request.clone().send().await) });
         let item = match claimed.await? {
-            Ok(answer) => answer.attributes,
-            Err(item) => item,
+            Conditional::Done(answer) => answer.attributes,
+            Conditional::Refused(item) => item,
         };
         let item: Option<KeptItem> = item.map(serde_dynamo::from_item).transpose()?;
         // A claim whose answer was lost stands in the way of its own repetition.
@@ -273,7 +266,7 @@ impl HookErrors {
             .table_name(&self.table)
             .set_key(Some(claimed.key.item()))
             .condition_expression("lease = :lease")
-            .expression_attribute_values(":lease", nonce(claimed.lease));
+            .expression_attribute_values(":lease", number(claimed.lease));
         let removed = while_contended(|| async { written(REMOVE, request.clone().send().await) });
         Ok(removed.await?.is_some())
     }
@@ -292,7 +285,7 @@ impl HookErrors {
             .set_key(Some(key.item()))
             .update_expression("REMOVE lease, lease_until")
             .condition_expression("lease = :lease")
-            .expression_attribute_values(":lease", nonce(lease));
+            .expression_attribute_values(":lease", number(lease));
         let released = while_contended(|| async { written(RELEASE, request.clone().send().await) });
         released.await.map(drop)
     }
@@ -351,12 +344,4 @@ impl HookErrors {
         let removed = while_contended(|| async { written(REMOVE, request.clone().send().await) });
         removed.await.map(drop)
     }
-}
-
-fn nonce(lease: u64) -> AttributeValue {
-    AttributeValue::N(lease.to_string())
-}
-
-fn millis(time: Timestamp) -> AttributeValue {
-    AttributeValue::N(time.as_millisecond().to_string())
 }

@@ -84,6 +84,11 @@ pub(super) fn error_hooks_of(event: &str, message: &str) -> String {
     format!("{ERROR_HOOKS_PREFIX}{}#", error_group(event, message))
 }
 
+/// What a sort key has before its last part: the beginning that it shares with others.
+pub(super) fn prefix_of(sort_key: &str) -> &str {
+    sort_key.rfind('#').map_or("", |last| &sort_key[..=last])
+}
+
 /// The index that finds a HookError by its id. Failed deliveries have none.
 pub(super) const ERRORS_BY_ID: &str = "by_id";
 

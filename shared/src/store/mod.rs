@@ -13,19 +13,21 @@ mod keys;
 mod retention;
 mod tables;
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     operation::{
-        put_item::PutItemError, transact_write_items::TransactWriteItemsError,
-        update_item::UpdateItemError,
+        delete_item::DeleteItemError, put_item::PutItemError,
+        transact_write_items::TransactWriteItemsError, update_item::UpdateItemError,
     },
     types::{
         AttributeValue, CancellationReason, ReturnValue, error::ConditionalCheckFailedException,
     },
 };
+use jiff::Timestamp;
+use tokio::time::timeout;
 
 use crate::model::{InvalidSecret, NoRandomness};
 
@@ -152,7 +154,7 @@ async fn count_up(
         .table_name(table)
         .set_key(Some(key))
         .update_expression("ADD last_id :one")
-        .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+        .expression_attribute_values(":one", number(1))
         .return_values(ReturnValue::UpdatedNew)
         .send()
         .await
@@ -168,44 +170,51 @@ async fn count_up(
         })
 }
 
+/// How a conditional write ended.
+enum Conditional<O> {
+    Done(O),
+    /// Its condition did not hold: the item that stands in the way, if that was asked for. It may be what the write
+    /// itself has left, since the SDK repeats a write whose answer was lost. So whoever acts on a write gives it a nonce
+    /// and compares.
+    Refused(Option<Item>),
+}
+
+/// Reads a conditional write's result.
+fn conditional<O, E, R>(
+    operation: &'static str,
+    result: Result<O, SdkError<E, R>>,
+) -> Result<Conditional<O>, StoreError>
+where
+    E: ConditionFailure + ProvideErrorMetadata,
+    SdkError<E, R>: std::error::Error,
+{
+    let error = match result {
+        Ok(output) => return Ok(Conditional::Done(output)),
+        Err(error) => error,
+    };
+    let service_error = error.as_service_error();
+    if let Some(failure) = service_error.and_then(ConditionFailure::condition_failure) {
+        return Ok(Conditional::Refused(failure.item().cloned()));
+    }
+    match error.code() {
+        Some("TransactionConflictException") => Err(StoreError::Contended(operation)),
+        _ => Err(failed(operation)(error)),
+    }
+}
+
 /// Reads a conditional write's result: `None` when its condition did not hold.
 fn written<O, E, R>(
     operation: &'static str,
     result: Result<O, SdkError<E, R>>,
 ) -> Result<Option<O>, StoreError>
 where
-    E: ProvideErrorMetadata,
-    SdkError<E, R>: std::error::Error,
-{
-    match result {
-        Ok(output) => Ok(Some(output)),
-        Err(error) => match error.code() {
-            Some("ConditionalCheckFailedException") => Ok(None),
-            Some("TransactionConflictException") => Err(StoreError::Contended(operation)),
-            _ => Err(failed(operation)(error)),
-        },
-    }
-}
-
-/// Reads a conditional write's result: `Err` when its condition did not hold, with the item that stands in the way.
-/// That may be what the write itself has left: the SDK repeats a write whose answer was lost. So each such
-/// write has a nonce of its own, asks for the old item, and compares.
-fn conditional<O, E, R>(
-    operation: &'static str,
-    result: Result<O, SdkError<E, R>>,
-) -> Result<Result<O, Option<Item>>, StoreError>
-where
     E: ConditionFailure + ProvideErrorMetadata,
     SdkError<E, R>: std::error::Error,
 {
-    if let Err(error) = &result
-        && let Some(failure) = error
-            .as_service_error()
-            .and_then(ConditionFailure::condition_failure)
-    {
-        return Ok(Err(failure.item().cloned()));
-    }
-    written(operation, result).map(|output| output.ok_or(None))
+    Ok(match conditional(operation, result)? {
+        Conditional::Done(output) => Some(output),
+        Conditional::Refused(_) => None,
+    })
 }
 
 /// The errors of those writes that can have a condition.
@@ -227,7 +236,28 @@ macro_rules! condition_failure {
     )*};
 }
 
-condition_failure!(PutItemError UpdateItemError);
+condition_failure!(DeleteItemError PutItemError UpdateItemError);
+
+/// How long it may take to give back what a claim that failed may have been granted.
+const GIVING_BACK: Duration = Duration::from_secs(2);
+
+/// Gives back what a claim that failed may have been granted all the same. `false`: it stays until its lease runs out.
+fn is_given_back(
+    releasing: impl Future<Output = Result<(), StoreError>>,
+) -> impl Future<Output = bool> {
+    // Boxed: it would be a part of every claim, and is hardly ever needed.
+    let releasing = timeout(GIVING_BACK, Box::pin(releasing));
+    async { matches!(releasing.await, Ok(Ok(()))) }
+}
+
+fn number(value: impl Display) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// A time as keys and conditions have it, in milliseconds since 1970.
+fn millis(time: Timestamp) -> AttributeValue {
+    number(time.as_millisecond())
+}
 
 /// Tries again for a moment while others hold the same rows, which the SDK does not do by itself.
 async fn while_contended<T, F>(attempt: impl Fn() -> F) -> Result<T, StoreError>

@@ -107,7 +107,7 @@ async fn a_change_that_moves_a_hook_keeps_its_id_and_its_history() {
         succeeded: true,
         failures: 0,
         attempted: Counts::default(),
-        periods_over: Vec::new(),
+        expired_periods: Vec::new(),
         edited_at: start(),
         attempts: None,
         sampled_at: None,

@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_sqs::Client;
 use shared::{
-    model::{DeliveryJob, QueueMessage},
+    model::DeliveryJob,
     queue::Queue,
     redeliver::{MOST, RedeliverError, Redelivered, redeliver},
     store::{HookErrors, Kept},
 };
+use testing::take_jobs;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -61,25 +62,7 @@ impl Bench {
 
     /// Takes the jobs that are in the queue.
     async fn jobs(&self) -> Vec<DeliveryJob> {
-        let mut jobs = Vec::new();
-        loop {
-            let request = self.sqs.receive_message().queue_url(&self.url);
-            let answer = request.max_number_of_messages(10).send().await.unwrap();
-            let messages = answer.messages.unwrap_or_default();
-            if messages.is_empty() {
-                return jobs;
-            }
-            for message in messages {
-                match QueueMessage::decode(message.body().unwrap()).unwrap() {
-                    QueueMessage::Delivery(job) => jobs.push(job),
-                    QueueMessage::DeadLetter(letter) => panic!("{letter:?}"),
-                }
-                // A hook has no more than so many in flight.
-                let delete = self.sqs.delete_message().queue_url(&self.url);
-                let receipt = message.receipt_handle.unwrap();
-                delete.receipt_handle(receipt).send().await.unwrap();
-            }
-        }
+        take_jobs(&self.sqs, &self.url, 0).await
     }
 
     /// How often each delivery is in the queue.

@@ -23,7 +23,7 @@ fn recorded(hook_id: HookId, calls: u64, last_response_code: u16, minute: i64) -
         succeeded: last_response_code == 200,
         failures: if last_response_code == 200 { 0 } else { calls },
         attempted: Counts::default(),
-        periods_over: Vec::new(),
+        expired_periods: Vec::new(),
         edited_at: start() + SignedDuration::from_mins(minute),
         attempts: None,
         sampled_at: None,
@@ -86,9 +86,9 @@ async fn attempts_are_counted_by_three_hours_and_what_is_over_goes() {
     assert_eq!(now.stats.total_calls, 3);
     assert_eq!(now.periods.last_day(time(25 * 60)), counts(5, 8));
 
-    let over = now.periods.over(time(25 * 60)).collect();
+    let over = now.periods.expired(time(25 * 60)).collect();
     let next_day = Recorded {
-        periods_over: over,
+        expired_periods: over,
         ..at(25 * 60, counts(1, 0))
     };
     states.record(&next_day).await.unwrap();

@@ -111,13 +111,8 @@ impl Round<'_> {
         let failures = calls().filter(|record| {
             !succeeded(record) && last_success.is_none_or(|success| record.at > success)
         });
-        let attempted = |arrived| {
-            let records = self.records.iter();
-            let count = records
-                .filter(|record| succeeded(record) == arrived)
-                .count();
-            u64::try_from(count).unwrap_or(u64::MAX)
-        };
+        let delivered = self.records.iter().filter(|record| succeeded(record));
+        let delivered = delivered.count() as u64;
         let new = self.records.iter().copied();
         Some(Recorded {
             hook_id: self.hook_id(),
@@ -127,12 +122,12 @@ impl Round<'_> {
             succeeded: last_success.is_some(),
             failures: failures.count() as u64,
             attempted: Counts {
-                delivered: attempted(true),
-                failed: attempted(false),
+                delivered,
+                failed: self.records.len() as u64 - delivered,
             },
-            periods_over: self
+            expired_periods: self
                 .state
-                .map(|state| state.periods.over(newest_of_all.at).collect())
+                .map(|state| state.periods.expired(newest_of_all.at).collect())
                 .unwrap_or_default(),
             edited_at: self.hook.hook.updated_at,
             attempts: self

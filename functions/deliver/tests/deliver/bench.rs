@@ -18,7 +18,7 @@ use shared::{
     queue::Queue,
     store::{Stores, TableNames, create_tables},
 };
-use testing::{Environment, Spy};
+use testing::{Environment, Spy, take_jobs};
 use uuid::Uuid;
 
 /// The academy that owns the hooks unless a test says otherwise.
@@ -171,22 +171,8 @@ impl Bench {
 
     /// Takes all jobs out of the queue, those included that are delayed for a second, and returns their deliveries.
     pub(crate) async fn waiting(&self) -> BTreeSet<Uuid> {
-        let mut deliveries = BTreeSet::new();
-        loop {
-            let request = self.aws.sqs().receive_message();
-            let request = request.queue_url(&self.deliveries).wait_time_seconds(2);
-            let received = request.max_number_of_messages(10).send().await.unwrap();
-            let messages = received.messages.unwrap_or_default();
-            if messages.is_empty() {
-                return deliveries;
-            }
-            for message in messages {
-                match QueueMessage::decode(message.body().unwrap()).unwrap() {
-                    QueueMessage::Delivery(job) => deliveries.insert(job.delivery_id),
-                    QueueMessage::DeadLetter(_) => panic!("a dead letter among the jobs"),
-                };
-            }
-        }
+        let jobs = take_jobs(&self.aws.sqs(), &self.deliveries, 2).await;
+        jobs.iter().map(|job| job.delivery_id).collect()
     }
 
     pub(crate) async fn send(&self, body: String) {

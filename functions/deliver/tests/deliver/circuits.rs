@@ -51,7 +51,7 @@ async fn open(bench: &Bench, hook: &Hook, probe_at: Timestamp) -> OpenCircuit {
         succeeded: false,
         failures: FAILURES_TO_OPEN,
         attempted: Counts::default(),
-        periods_over: Vec::new(),
+        expired_periods: Vec::new(),
         edited_at: hook.updated_at,
         attempts: None,
         sampled_at: None,

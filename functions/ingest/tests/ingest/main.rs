@@ -13,15 +13,15 @@ mod lost_answers;
 mod requests;
 mod runtime;
 
-use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
+use aws_sdk_sqs::types::QueueAttributeName;
 use ingest::Ingest;
 use serde_json::{Value, json};
 use shared::{
-    model::{DeliveryJob, Hook, HookId, HookStats, QueueMessage, Scope, Subscription, Target},
+    model::{DeliveryJob, Hook, HookId, HookStats, Scope, Subscription, Target},
     queue::Queue,
     store::StoredState,
 };
-use testing::{Api, DOWNTOWN, PLATFORM, ROOT, World};
+use testing::{Api, DOWNTOWN, PLATFORM, ROOT, World, take_jobs};
 
 pub(crate) const ADDED: &str = "cohort_user.added";
 pub(crate) const LEAD: &str = "form_entry.added";
@@ -90,30 +90,7 @@ impl Function {
 
     /// Takes everything out of the queue.
     pub(crate) async fn jobs(&self) -> Vec<DeliveryJob> {
-        let sqs = self.world.aws.sqs();
-        let mut jobs = Vec::new();
-        loop {
-            let request = sqs.receive_message().queue_url(&self.queue_url);
-            let request = request
-                .max_number_of_messages(10)
-                .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId);
-            let received = request.send().await.unwrap();
-            let messages = received.messages.unwrap_or_default();
-            if messages.is_empty() {
-                return jobs;
-            }
-            for message in messages {
-                let group = message.attributes.unwrap_or_default();
-                let group = group[&MessageSystemAttributeName::MessageGroupId].clone();
-                match QueueMessage::decode(&message.body.unwrap()).unwrap() {
-                    QueueMessage::Delivery(job) => {
-                        assert_eq!(group, job.hook.id.to_string());
-                        jobs.push(job);
-                    }
-                    QueueMessage::DeadLetter(_) => unreachable!("nothing fails here"),
-                }
-            }
-        }
+        take_jobs(&self.world.aws.sqs(), &self.queue_url, 0).await
     }
 
     /// Waits for the first job in the queue.

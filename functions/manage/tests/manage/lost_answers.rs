@@ -5,17 +5,13 @@ use std::collections::BTreeSet;
 
 use axum::http::Method;
 use futures_util::future::join_all;
-use manage::Manage;
 use rstest::rstest;
 use serde_json::{Value, json};
-use shared::{
-    deliver::{client::DeliveryClient, guard::AddressGuard},
-    queue::Queue,
-};
-use testing::{Api, DOWNTOWN, Lost, LostAnswers};
+use shared::queue::Queue;
+use testing::{DOWNTOWN, Lost, LostAnswers};
 use uuid::Uuid;
 
-use super::repair::{Function, hook, letter};
+use super::repair::{Function, api, hook, letter};
 
 /// A function with two hooks of an academy and two failed deliveries of the first, whose clients lose answers.
 async fn losing() -> (Function, LostAnswers) {
@@ -32,10 +28,7 @@ async fn losing() -> (Function, LostAnswers) {
     let lost = LostAnswers::default();
     let aws = &function.world.aws;
     let deliveries = Queue::new(lost.sqs(aws), function.deliveries_url.clone());
-    let guard = AddressGuard::new(vec![]);
-    let client = DeliveryClient::new(guard.clone()).unwrap();
-    let manage = Manage::new(lost.stores(aws), guard, client, deliveries);
-    function.api = Api::new(manage::service(manage)).of(DOWNTOWN);
+    function.api = api(lost.stores(aws), vec![], deliveries).of(DOWNTOWN);
     (function, lost)
 }
 

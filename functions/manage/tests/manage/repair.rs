@@ -11,13 +11,13 @@ use shared::{
     catalog, clock,
     deliver::{client::DeliveryClient, guard::AddressGuard},
     model::{
-        Counts, DeadLetter, DeliveryJob, Hook, HookId, HookRef, HookStats, OpenCircuit,
-        QueueMessage, Scope, Subscription, Target,
+        Counts, DeadLetter, DeliveryJob, Hook, HookId, HookRef, HookStats, OpenCircuit, Scope,
+        Subscription, Target,
     },
     queue::Queue,
     store::{Recorded, StoredState, Stores},
 };
-use testing::{Answer, Api, DOWNTOWN, MIAMI, ROOT, STUDENT, World};
+use testing::{Answer, Api, DOWNTOWN, MIAMI, ROOT, STUDENT, World, take_jobs};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -43,7 +43,7 @@ impl Function {
         let deliveries_url = created.unwrap().queue_url.unwrap();
         let deliveries = Queue::new(sqs.clone(), deliveries_url.clone());
         Self {
-            api: api(&world, allowed, deliveries),
+            api: api(world.stores.clone(), allowed, deliveries),
             world,
             sqs,
             deliveries_url,
@@ -92,22 +92,9 @@ impl Function {
 
     /// Takes the deliveries out of the queue.
     pub(super) async fn queued(&self) -> Vec<DeliveryJob> {
-        let mut jobs = Vec::new();
-        loop {
-            let request = self.sqs.receive_message().queue_url(&self.deliveries_url);
-            let answer = request.max_number_of_messages(10).send().await.unwrap();
-            let messages = answer.messages.unwrap_or_default();
-            if messages.is_empty() {
-                jobs.sort_by_key(|job: &DeliveryJob| job.delivery_id);
-                return jobs;
-            }
-            for message in messages {
-                match QueueMessage::decode(message.body().unwrap()).unwrap() {
-                    QueueMessage::Delivery(job) => jobs.push(job),
-                    QueueMessage::DeadLetter(letter) => panic!("{letter:?}"),
-                }
-            }
-        }
+        let mut jobs = take_jobs(&self.sqs, &self.deliveries_url, 0).await;
+        jobs.sort_by_key(|job| job.delivery_id);
+        jobs
     }
 
     async fn queued_ids(&self) -> Vec<u128> {
@@ -116,10 +103,10 @@ impl Function {
     }
 }
 
-fn api(world: &World, allowed: Vec<SocketAddr>, deliveries: Queue) -> Api {
+pub(super) fn api(stores: Stores, allowed: Vec<SocketAddr>, deliveries: Queue) -> Api {
     let guard = AddressGuard::new(allowed);
     let client = DeliveryClient::new(guard.clone()).unwrap();
-    let manage = Manage::new(world.stores.clone(), guard, client, deliveries);
+    let manage = Manage::new(stores, guard, client, deliveries);
     Api::new(manage::service(manage))
 }
 
@@ -396,7 +383,7 @@ async fn what_the_queue_does_not_take_is_told_and_kept() {
         function.sqs.clone(),
         format!("{}-gone", function.deliveries_url),
     );
-    let broken = api(&function.world, vec![], gone);
+    let broken = api(function.world.stores.clone(), vec![], gone);
     let path = "hook/error/1/redeliver";
     let answer = broken.of(DOWNTOWN).call(Method::POST, path, "").await;
     assert_eq!(answer.expect(503)["slug"], "deliveries-not-queued");
@@ -531,7 +518,7 @@ async fn a_ping_is_no_delivery_and_an_open_circuit_does_not_stop_it() {
         succeeded: false,
         failures: 5,
         attempted: Counts::default(),
-        periods_over: Vec::new(),
+        expired_periods: Vec::new(),
         edited_at: clock::now(),
         attempts: None,
         sampled_at: None,

@@ -18,12 +18,12 @@ use aws_sdk_dynamodb::{
 use jiff::Timestamp;
 use tokio::time::timeout;
 
-use super::{HookStates, encoded, key, millis, number};
+use super::{HookStates, encoded, key};
 use crate::{
     aws::OPERATION_TIMEOUT,
     clock,
     model::{AttemptRecord, Counts, HookId, Period},
-    store::{ConditionFailure, Item, PAUSES, StoreError, failed},
+    store::{ConditionFailure, Item, PAUSES, StoreError, failed, millis, number},
 };
 
 const RECORD: &str = "record deliveries of a hook";
@@ -53,8 +53,8 @@ pub struct Recorded {
     pub failures: u64,
     /// How many attempts arrived and failed, calls or not.
     pub attempted: Counts,
-    /// The hook's periods that do not count any more.
-    pub periods_over: Vec<Period>,
+    /// The periods in the hook's row that do not count any more.
+    pub expired_periods: Vec<Period>,
     /// When the hook that was called had last been edited.
     pub edited_at: Timestamp,
     /// The hook's newest attempts, those of the batch among them; none when those before it are not
@@ -152,7 +152,10 @@ impl Counting {
         let period = Period::of(recorded.last_call_at);
         self.add.push(format!("{} :attempted", period.attribute()));
         self.value(":attempted", number(recorded.attempted.packed()));
-        let over = recorded.periods_over.iter().filter(|over| **over != period);
+        let over = recorded
+            .expired_periods
+            .iter()
+            .filter(|over| **over != period);
         self.remove.extend(over.map(|period| period.attribute()));
     }
 

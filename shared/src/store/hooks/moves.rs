@@ -24,7 +24,7 @@ use super::{Hooks, key_at};
 use crate::{
     clock,
     model::{Hook, HookId, Scope},
-    store::{Item, StoreError, failed, keys},
+    store::{Item, StoreError, failed, keys, millis, number},
 };
 
 /// How long ago a move may have begun that a list has met: longer than a list, and what is left of the
@@ -47,7 +47,7 @@ impl Hooks {
     pub(super) async fn mark_move(&self, scope: &Scope, id: HookId) -> Result<(), StoreError> {
         let mut mark = key_at(scope, keys::moved(id));
         mark.extend([
-            ("moved".to_owned(), AttributeValue::N(id.to_string())),
+            ("moved".to_owned(), number(id)),
             ("moved_ms".to_owned(), now_ms(Duration::ZERO)),
         ]);
         self.client
@@ -138,7 +138,7 @@ impl Hooks {
 /// This long ago.
 fn now_ms(ago: Duration) -> AttributeValue {
     let time = clock::now() - ago;
-    AttributeValue::N(time.as_millisecond().to_string())
+    millis(time)
 }
 
 /// The hooks of the marks that a request has read.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Hooks, hook, key};
 use crate::{
     model::{Hook, HookId, InvalidSecret, PreviousSecret, Scope, Secret, Secrets},
-    store::{Item, StoreError, conditional, while_contended},
+    store::{Conditional, Item, StoreError, conditional, while_contended},
 };
 
 /// The attribute that holds them.
@@ -118,8 +118,8 @@ impl Hooks {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let set = while_contended(|| async { conditional(SET, request.clone().send().await) });
         let row = match set.await? {
-            Ok(_) => return Ok(true),
-            Err(row) => row.map(signed).transpose()?,
+            Conditional::Done(_) => return Ok(true),
+            Conditional::Refused(row) => row.map(signed).transpose()?,
         };
         // Nobody else has made this secret: it is the write's own first try that stands in its way.
         let current = row.and_then(|row| row.secrets);
