@@ -11,15 +11,22 @@ use aws_smithy_runtime_api::client::{
     result::ConnectorError,
 };
 use emulator::LocalAws;
-use shared::store::{Stores, TableNames};
+use shared::{
+    aws::Unconnected,
+    store::{Stores, TableNames},
+};
 
 /// Which answers are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
     /// That to the first try of a call, which is then repeated and meets its own first try.
     First,
+    /// Those to so many calls: this one and the next, to each try.
+    Calls(usize),
     /// That to each try of the call, and of all that follow.
     Rest,
+    /// That to the first try of a call, for which no connection can be opened: the service is not asked either.
+    Unconnected,
 }
 
 /// Loses answers to its clients.
@@ -86,8 +93,8 @@ impl LostAnswers {
         })
     }
 
-    /// Whether the answer to this request is lost.
-    fn takes(&self, request: &HttpRequest) -> bool {
+    /// How the answer to this request is lost, if it is.
+    fn takes(&self, request: &HttpRequest) -> Option<Lost> {
         let header = |name| request.headers().get(name).unwrap_or_default();
         let operation = header("x-amz-target").rsplit('.').next();
         let operation = operation.unwrap_or_default().to_owned();
@@ -98,11 +105,13 @@ impl LostAnswers {
             state.calls.push((operation, id));
             state.calls.len() - 1
         });
-        match state.lose {
-            Some((lose, Lost::First)) => lose == position && known.is_none(),
-            Some((lose, Lost::Rest)) => lose <= position,
-            None => false,
-        }
+        let (lose, lost) = state.lose?;
+        let is_taken = match lost {
+            Lost::First | Lost::Unconnected => lose == position && known.is_none(),
+            Lost::Calls(count) => (lose..lose + count).contains(&position),
+            Lost::Rest => lose <= position,
+        };
+        is_taken.then_some(lost)
     }
 }
 
@@ -114,11 +123,15 @@ struct Connector {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let is_lost = self.lost.takes(&request);
+        let lost = self.lost.takes(&request);
+        if lost == Some(Lost::Unconnected) {
+            let refused = Unconnected("nobody listens".into());
+            return HttpConnectorFuture::ready(Err(ConnectorError::io(refused.into())));
+        }
         let answer = self.inner.call(request);
         HttpConnectorFuture::new(async move {
             let answer = answer.await?;
-            if is_lost {
+            if lost.is_some() {
                 return Err(ConnectorError::io("the answer was lost".into()));
             }
             Ok(answer)

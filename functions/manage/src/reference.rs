@@ -75,7 +75,10 @@ pub(crate) async fn openapi() -> impl IntoResponse {
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, CACHED),
     ];
-    (headers, include_str!(concat!(env!("OUT_DIR"), "/openapi.json")))
+    (
+        headers,
+        include_str!(concat!(env!("OUT_DIR"), "/openapi.json")),
+    )
 }
 
 /// `GET docs`: the page, whose examples call the API that it is asked for at.

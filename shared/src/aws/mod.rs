@@ -3,14 +3,16 @@
 
 mod transport;
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use aws_config::{
     BehaviorVersion, SdkConfig, stalled_stream_protection::StalledStreamProtectionConfig,
     timeout::TimeoutConfig,
 };
 
-use self::transport::Transport;
+use self::transport::{Transport, find};
+
+pub use self::transport::Unconnected;
 
 /// How long a call may take with all its retries.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,4 +34,9 @@ pub async fn sdk_config() -> SdkConfig {
         )
         .load()
         .await
+}
+
+/// Whether a call has failed before its request was sent: it has no effect then.
+pub(crate) fn is_unsent(error: &(dyn Error + 'static)) -> bool {
+    find::<Unconnected>(error).is_some()
 }

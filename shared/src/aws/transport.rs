@@ -249,8 +249,22 @@ fn retrieve(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
     )
 }
 
+/// A request that was not sent, because no connection could be opened for it.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Unconnected(pub BoxError);
+
 /// Says what kind of failure it is: the SDK tries again after one of the line, and not after a mistake.
 fn classify(error: BoxError) -> ConnectorError {
+    if find::<legacy::Error>(&*error).is_some_and(legacy::Error::is_connect) {
+        let is_timeout = find::<Elapsed>(&*error).is_some();
+        let error = Unconnected(error).into();
+        return if is_timeout {
+            ConnectorError::timeout(error)
+        } else {
+            ConnectorError::io(error)
+        };
+    }
     if find::<Elapsed>(&*error).is_some() {
         return ConnectorError::timeout(error);
     }
@@ -268,8 +282,7 @@ fn classify(error: BoxError) -> ConnectorError {
             return ConnectorError::io(error);
         }
     }
-    let unconnected = find::<legacy::Error>(&*error).is_some_and(legacy::Error::is_connect);
-    if unconnected || find::<io::Error>(&*error).is_some() {
+    if find::<io::Error>(&*error).is_some() {
         ConnectorError::io(error)
     } else {
         ConnectorError::other(error, None)
@@ -277,7 +290,7 @@ fn classify(error: BoxError) -> ConnectorError {
 }
 
 /// The first of an error's causes that is of this type, itself among them.
-fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+pub(super) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     std::iter::successors(Some(error), |&cause| cause.source())
         .find_map(|cause| cause.downcast_ref())
 }

@@ -1,15 +1,17 @@
 //! The hooks' histories.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::{join_all, try_join_all};
 use jiff::{SignedDuration, Timestamp};
 use shared::{
+    clock,
     model::{AttemptRecord, Counts, HookId, HookStats, OpenCircuit, Outcome, TlsFailure, newest},
-    store::{Recorded, StoredState},
+    store::{Recorded, StoreError, StoredState, Stores, TableNames},
 };
-
+use testing::{Lost, LostAnswers, Spy};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::tables::{EVENT, OTHER_EVENT, Tables, hook, moved_to, start};
@@ -117,13 +119,101 @@ async fn a_batch_recorded_late_counts_but_does_not_turn_the_hook_back() {
 async fn batches_at_the_same_time_lose_no_call() {
     let tables = Tables::new().await;
     let states = &tables.stores.states;
-    let hook = tables.create(EVENT).await;
-    let batches: Vec<_> = (1..=200).map(|n| recorded(hook.id, n, 200, 1)).collect();
-    for written in join_all(batches.iter().map(|batch| states.record(batch))).await {
-        written.unwrap();
+    // The second hook's last batches are of workers whose clocks are ahead.
+    for ahead in [None, Some(Duration::from_hours(1))] {
+        let hook = tables.create(EVENT).await;
+        if let Some(ahead) = ahead {
+            fill_slots(&tables, hook.id, beginning_of(clock::now() + ahead)).await;
+        }
+        let batches = (1..=200).map(|n| recorded(hook.id, n, 200, 1));
+        for written in join_all(batches.map(async |batch| states.record(&batch).await)).await {
+            written.unwrap();
+        }
+        let state = states.get(hook.id).await.unwrap().unwrap();
+        assert_eq!(state.stats.total_calls, 20_100);
     }
-    let state = states.get(hook.id).await.unwrap().unwrap();
-    assert_eq!(state.stats.total_calls, 20_100);
+}
+
+/// Gives a hook's row a token in each slot: each begins with this.
+async fn fill_slots(tables: &Tables, id: HookId, beginning: [u8; 6]) {
+    for slot in 0..8 {
+        let mut token = [255; 10];
+        token[..6].copy_from_slice(&beginning);
+        let request = tables.aws.dynamodb().update_item();
+        let request = request
+            .table_name("test-hook-state")
+            .key("hook_id", AttributeValue::N(id.to_string()))
+            .update_expression(format!("SET b{slot} = :token"))
+            .expression_attribute_values(":token", AttributeValue::B(token.to_vec().into()));
+        request.send().await.unwrap();
+    }
+}
+
+/// What a token begins with that was made at this time.
+fn beginning_of(time: Timestamp) -> [u8; 6] {
+    let millis = time.as_millisecond().to_be_bytes();
+    millis[2..].try_into().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_counted_once_if_the_table_answers_in_the_end() {
+    let tables = Tables::new().await;
+    let lost = LostAnswers::default();
+    let states = lost.stores(&tables.aws).states;
+    let hook = tables.create(EVENT).await;
+    for (minute, losing) in (1..).zip([1, 4, 9]) {
+        lost.lose(0, Lost::Calls(losing));
+        let failures = states.record(&recorded(hook.id, 1, 500, minute)).await;
+        assert_eq!(failures.unwrap(), Some(minute.unsigned_abs()));
+        assert_eq!(lost.calls().len(), losing + 1);
+    }
+    lost.lose(0, Lost::Rest);
+    let failed = states.record(&recorded(hook.id, 1, 500, 4)).await;
+    assert!(
+        matches!(failed, Err(StoreError::Table { .. })),
+        "{failed:?}"
+    );
+    assert_eq!(lost.calls().len(), 10);
+}
+
+#[tokio::test]
+async fn a_batch_that_was_not_sent_and_then_loses_its_slot_is_counted() {
+    let tables = Tables::new().await;
+    let lost = LostAnswers::default();
+    let states = lost.stores(&tables.aws).states;
+    // The tokens of workers whose clocks are ahead.
+    let ahead = beginning_of(clock::now() + Duration::from_hours(1));
+    for (losing, counted) in [(Lost::Unconnected, 1), (Lost::First, 0)] {
+        let hook = tables.create(EVENT).await;
+        fill_slots(&tables, hook.id, ahead).await;
+        lost.lose(0, losing);
+        states.record(&recorded(hook.id, 1, 200, 1)).await.unwrap();
+        let state = states.get(hook.id).await.unwrap().unwrap();
+        assert_eq!(state.stats.total_calls, counted, "{losing:?}");
+    }
+}
+
+/// On its own clock: nothing but the pauses takes time.
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_always_loses_its_slot_is_given_up_after_pauses_of_random_lengths() {
+    let tables = Tables::new().await;
+    let spy = Spy::default();
+    let stores = Stores::new(&spy.dynamodb(&tables.aws), &TableNames::of_stack("test"));
+    let hook = tables.create(EVENT).await;
+    // No token is newer than these.
+    fill_slots(&tables, hook.id, [255; 6]).await;
+    let mut took = BTreeSet::new();
+    for _ in 0..3 {
+        spy.forget();
+        let begun = Instant::now();
+        let lost = stores.states.record(&recorded(hook.id, 1, 200, 1)).await;
+        assert!(matches!(lost, Err(StoreError::Contended(_))), "{lost:?}");
+        assert_eq!(spy.counts()["UpdateItem"], 10);
+        took.insert(begun.elapsed());
+    }
+    assert_eq!(took.len(), 3);
+    let bounds = Duration::from_secs(1)..Duration::from_secs(7);
+    assert!(took.iter().all(|took| bounds.contains(took)), "{took:?}");
 }
 
 #[tokio::test]

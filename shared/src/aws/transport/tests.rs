@@ -24,6 +24,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::aws::is_unsent;
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: 17\r\n\r\n{\"TableNames\":[]}";
 const FAILURE: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 2\r\n\r\n{}";
@@ -314,6 +315,8 @@ async fn a_service_has_so_long(#[case] scheme: &str, #[case] timeouts: TimeoutCo
     let (_listener, addr) = silent().await;
     let failure = failing(&client_of(scheme, addr, 1, timeouts)).await;
     assert!(failure.is_timeout(), "{failure:?}");
+    let error = SdkError::<ListTablesError>::DispatchFailure(failure);
+    assert_eq!(is_unsent(&error), scheme == "https");
 }
 
 #[tokio::test]
@@ -322,6 +325,17 @@ async fn nobody_listens() {
     drop(listener);
     let failure = failing(&client_of("http", addr, 1, patient())).await;
     assert!(failure.is_io(), "{failure:?}");
+    assert!(is_unsent(&SdkError::<ListTablesError>::DispatchFailure(
+        failure
+    )));
+}
+
+#[tokio::test]
+async fn a_request_that_gets_no_answer_was_sent() {
+    let (addr, served) = service(&[&[""]]).await;
+    let error = call(&client_of("http", addr, 1, patient())).await;
+    assert_eq!(served.await.unwrap(), [1]);
+    assert!(!is_unsent(&error.unwrap_err()));
 }
 
 #[tokio::test]

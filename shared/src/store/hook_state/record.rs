@@ -6,7 +6,7 @@
 //! none has. A newer one is another batch's: if an earlier try got no answer, nobody can tell any more, and the batch
 //! is left uncounted.
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::{cmp::Ordering, collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{
     config::{Builder, retry::RetryConfig},
@@ -20,10 +20,10 @@ use tokio::time::timeout;
 
 use super::{HookStates, encoded, key};
 use crate::{
-    aws::OPERATION_TIMEOUT,
+    aws::{OPERATION_TIMEOUT, is_unsent},
     clock,
     model::{AttemptRecord, Counts, HookId, Period},
-    store::{ConditionFailure, Item, PAUSES, StoreError, failed, millis, number},
+    store::{ConditionFailure, Item, StoreError, failed, millis, number},
 };
 
 const RECORD: &str = "record deliveries of a hook";
@@ -32,8 +32,17 @@ const RECORD: &str = "record deliveries of a hook";
 /// is to stay below a kilobyte.
 const SLOTS: u8 = 8;
 
-/// After how many tries that may have taken effect a write is not repeated any more.
-const AMBIGUOUS_TRIES: u32 = 3;
+/// How often a write is tried.
+const TRIES: usize = 10;
+
+/// How long to wait before the second try, on the average: before each one after it twice as long, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+
+/// How long to wait before a try at most, on the average.
+const LONGEST_PAUSE: Duration = Duration::from_millis(800);
+
+/// The greatest time that a token has room for, in milliseconds.
+const LAST_MILLIS: i64 = (1 << 48) - 1;
 
 /// What a batch of deliveries did to one hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,28 +78,12 @@ pub struct Recorded {
 struct BatchToken([u8; 10]);
 
 impl BatchToken {
-    fn new(now: Timestamp) -> Self {
-        Self::at(now.as_millisecond())
-    }
-
+    /// A token of this time, or of the nearest that it has room for.
     fn at(millis: i64) -> Self {
         let mut bytes = [0; 10];
-        bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+        bytes[..6].copy_from_slice(&millis.clamp(0, LAST_MILLIS).to_be_bytes()[2..]);
         bytes[6..].copy_from_slice(&rand::random::<[u8; 4]>());
         Self(bytes)
-    }
-
-    /// One that is newer than all those in a row: of many that are written at the same time, the older ones would lose
-    /// against each other again and again.
-    fn newer_than_all(row: &Item) -> Self {
-        let tokens = (0..SLOTS).filter_map(|slot| row.get(&slot_name(slot))?.as_b().ok());
-        let millis = tokens.filter_map(|token| {
-            let mut bytes = [0; 8];
-            bytes[2..].copy_from_slice(token.as_ref().get(..6)?);
-            Some(i64::from_be_bytes(bytes))
-        });
-        let newest = millis.max().unwrap_or_default();
-        Self::at(newest.saturating_add(1).max(clock::now().as_millisecond()))
     }
 
     /// The attribute that it is kept in.
@@ -111,6 +104,19 @@ impl BatchToken {
             Some(Ordering::Greater) => Slot::Taken,
         }
     }
+}
+
+/// By how many milliseconds a token must be later than now to be newer than all those in a row: by none, unless they
+/// are of a clock that is ahead.
+fn lead_over(row: &Item, now: Timestamp) -> i64 {
+    let tokens = (0..SLOTS).filter_map(|slot| row.get(&slot_name(slot))?.as_b().ok());
+    let millis = tokens.filter_map(|token| {
+        let mut bytes = [0; 8];
+        bytes[2..].copy_from_slice(token.as_ref().get(..6)?);
+        Some(i64::from_be_bytes(bytes))
+    });
+    let next = millis.max().map_or(0, |newest| newest + 1);
+    next.saturating_sub(now.as_millisecond()).max(0)
 }
 
 fn slot_name(slot: u8) -> String {
@@ -194,18 +200,23 @@ impl HookStates {
     /// deleted, only the batch's sample is removed.
     ///
     /// A batch is counted at most once: it is left out if every answer is lost, or if one is and another batch takes its
-    /// slot.
+    /// slot. All tries together take [`OPERATION_TIMEOUT`] at most.
     pub async fn record(&self, recorded: &Recorded) -> Result<Option<u64>, StoreError> {
-        let id = recorded.hook_id;
-        let counted = match self.count(id, &of_newest(recorded)?).await? {
-            Counted::Done(row) => return Ok(failures_in_row(&row)),
-            Counted::Refused => self.count(id, &of_older(recorded)).await?,
-            other => other,
-        };
+        let counting = timeout(OPERATION_TIMEOUT, self.count_batch(recorded)).await;
+        let counted = counting.unwrap_or_else(|_| {
+            Err(StoreError::Table {
+                operation: RECORD,
+                cause: "the table did not answer in time".to_owned(),
+            })
+        });
+        let (counted, is_newest) = counted?;
         match counted {
-            Counted::Gone if recorded.sampled_at.is_some() => self.samples.forget(id).await?,
+            Counted::Done(row) if is_newest => return Ok(failures_in_row(&row)),
+            Counted::Gone if recorded.sampled_at.is_some() => {
+                self.samples.forget(recorded.hook_id).await?;
+            }
             Counted::Unknown => {
-                let (hook, calls) = (id.get(), recorded.calls);
+                let (hook, calls) = (recorded.hook_id.get(), recorded.calls);
                 tracing::warn!(
                     hook,
                     calls,
@@ -217,51 +228,56 @@ impl HookStates {
         Ok(None)
     }
 
-    /// Makes a write that counts, once.
-    async fn count(&self, id: HookId, write: &Counting) -> Result<Counted, StoreError> {
-        let counting = timeout(OPERATION_TIMEOUT, self.count_once(id, write)).await;
-        counting.unwrap_or_else(|_| {
-            Err(StoreError::Table {
-                operation: RECORD,
-                cause: "the table did not answer in time".to_owned(),
-            })
-        })
+    /// Counts a batch, and says whether it was the hook's newest.
+    async fn count_batch(&self, recorded: &Recorded) -> Result<(Counted, bool), StoreError> {
+        let id = recorded.hook_id;
+        match self.count(id, &of_newest(recorded)?).await? {
+            Counted::Refused => Ok((self.count(id, &of_older(recorded)).await?, false)),
+            counted => Ok((counted, true)),
+        }
     }
 
-    async fn count_once(&self, id: HookId, write: &Counting) -> Result<Counted, StoreError> {
-        let mut token = BatchToken::new(clock::now());
-        let mut ambiguous = 0;
-        let mut pauses = PAUSES.iter();
+    /// Makes a write that counts, once. The pauses between its tries are random: of many that lose to each other, all would
+    /// else come back at once.
+    async fn count(&self, id: HookId, write: &Counting) -> Result<Counted, StoreError> {
+        let mut lead = 0;
+        let mut token = BatchToken::at(clock::now().as_millisecond());
+        let mut may_have_counted = false;
+        let growing = |pause: &Duration| Some(LONGEST_PAUSE.min(*pause * 2));
+        let mut pauses = std::iter::successors(Some(FIRST_PAUSE), growing).take(TRIES - 1);
         loop {
             let error = match self.try_to_count(id, write, token).await {
                 Ok(output) => return Ok(Counted::Done(output.attributes.unwrap_or_default())),
                 Err(error) => error,
             };
             let service_error = error.as_service_error();
-            if let Some(failure) = service_error.and_then(ConditionFailure::condition_failure) {
-                let Some(row) = failure.item() else {
-                    return Ok(Counted::Gone);
-                };
-                match token.slot_in(row) {
-                    Slot::Free => return Ok(Counted::Refused),
-                    Slot::Ours => return Ok(Counted::Done(row.clone())),
-                    Slot::Taken if ambiguous > 0 => return Ok(Counted::Unknown),
-                    // Another batch was faster, and has not been counted by an earlier try of this one.
-                    Slot::Taken => {
-                        token = BatchToken::newer_than_all(row);
-                        continue;
+            let error = match service_error.and_then(ConditionFailure::condition_failure) {
+                Some(failure) => {
+                    let Some(row) = failure.item() else {
+                        return Ok(Counted::Gone);
+                    };
+                    match token.slot_in(row) {
+                        Slot::Free => return Ok(Counted::Refused),
+                        Slot::Ours => return Ok(Counted::Done(row.clone())),
+                        Slot::Taken if may_have_counted => return Ok(Counted::Unknown),
+                        Slot::Taken => lead = lead_over(row, clock::now()),
                     }
+                    StoreError::Contended(RECORD)
                 }
-            }
-            if is_ambiguous(&error) {
-                ambiguous += 1;
-            } else if !is_busy(&error) {
-                return Err(failed(RECORD)(error));
-            }
-            match pauses.next() {
-                Some(pause) if ambiguous < AMBIGUOUS_TRIES => tokio::time::sleep(*pause).await,
-                _ if is_busy(&error) => return Err(StoreError::Contended(RECORD)),
-                _ => return Err(failed(RECORD)(error)),
+                None if is_busy(&error) => StoreError::Contended(RECORD),
+                None if is_lost(&error) => {
+                    may_have_counted |= !is_unsent(&error);
+                    failed(RECORD)(error)
+                }
+                None => return Err(failed(RECORD)(error)),
+            };
+            let Some(pause) = pauses.next() else {
+                return Err(error);
+            };
+            tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
+            if !may_have_counted {
+                let now = clock::now().as_millisecond();
+                token = BatchToken::at(now.saturating_add(lead));
             }
         }
     }
@@ -342,8 +358,8 @@ fn failures_in_row(row: &Item) -> Option<u64> {
     row.get("failures_in_row")?.as_n().ok()?.parse().ok()
 }
 
-/// Whether the write may have taken effect: no answer came, or one that says that the server failed.
-fn is_ambiguous(error: &SdkError<UpdateItemError>) -> bool {
+/// Whether no answer came, or one that says that the server failed: the write may have taken effect.
+fn is_lost(error: &SdkError<UpdateItemError>) -> bool {
     match error {
         SdkError::ServiceError(context) => context.raw().status().is_server_error(),
         SdkError::ConstructionFailure(_) => false,
@@ -371,16 +387,50 @@ mod tests {
     #[test]
     fn a_later_token_compares_greater_and_names_one_of_eight_slots() {
         let time = |text: &str| text.parse::<Timestamp>().expect("a time");
-        let early = BatchToken::new(time("2025-01-20T15:30:00Z"));
-        let late = BatchToken::new(time("2025-01-20T15:30:00.001Z"));
+        let (now, then) = (
+            time("2025-01-20T15:30:00Z"),
+            time("2025-01-20T15:30:00.001Z"),
+        );
+        let early = BatchToken::at(now.as_millisecond());
+        let late = BatchToken::at(then.as_millisecond());
         assert!(early < late);
         let row = Item::from([(early.slot(), late.value())]);
-        let newer = BatchToken::newer_than_all(&row);
-        assert!(newer > late);
         assert_eq!(early.slot_in(&row), Slot::Taken);
         assert_eq!(early.slot_in(&Item::new()), Slot::Free);
         let row = Item::from([(early.slot(), early.value())]);
         assert_eq!(early.slot_in(&row), Slot::Ours);
         assert!(u8::from_str_radix(&early.slot()[1..], 16).is_ok_and(|slot| slot < SLOTS));
+    }
+
+    #[test]
+    fn a_token_is_later_than_now_by_as_much_as_the_newest_of_the_row_needs() {
+        let now = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_millis(1_000);
+        let row = |millis: &[i64]| -> Item {
+            let tokens = (0..).zip(millis);
+            tokens
+                .map(|(slot, millis)| (slot_name(slot), BatchToken::at(*millis).value()))
+                .collect()
+        };
+        assert_eq!(lead_over(&Item::new(), now), 0);
+        assert_eq!(lead_over(&row(&[7, 999]), now), 0);
+        assert_eq!(lead_over(&row(&[4_000, 1_000, 7]), now), 3_001);
+        let lead = lead_over(&row(&[1_000]), now);
+        assert!(BatchToken::at(1_000 + lead) > BatchToken::at(1_000));
+    }
+
+    #[test]
+    fn a_token_of_a_time_that_it_has_no_room_for_is_the_first_or_the_last() {
+        let millis = |token: BatchToken| token.0[..6].to_vec();
+        for time in [i64::MIN, -1, 0] {
+            assert_eq!(millis(BatchToken::at(time)), [0; 6], "{time}");
+        }
+        for time in [LAST_MILLIS, LAST_MILLIS + 1, i64::MAX] {
+            assert_eq!(millis(BatchToken::at(time)), [255; 6], "{time}");
+        }
+        let row = Item::from([(slot_name(0), BatchToken::at(LAST_MILLIS).value())]);
+        assert_eq!(
+            lead_over(&row, Timestamp::MIN),
+            LAST_MILLIS + 1 - Timestamp::MIN.as_millisecond()
+        );
     }
 }
