@@ -26,29 +26,25 @@ pub struct OpenCircuit {
     pub probe_at: Timestamp,
     /// How many probes have been begun.
     pub probes: u32,
-    /// The lease of the probe that is under way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probing: Option<ProbeLease>,
-}
-
-/// A worker's right to make the probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProbeLease {
-    /// When it ends, if nothing is heard of the probe.
-    pub until: Timestamp,
-    /// Tells it from that of a worker who begins the probe at the same time.
+    /// Of the worker that has opened it, or begun its last probe: tells its change from that of another one at the
+    /// same time.
+    #[serde(default)]
     pub nonce: u64,
+    /// When the lease of the probe that is under way ends, if nothing is heard of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probing_until: Option<Timestamp>,
 }
 
 impl OpenCircuit {
-    /// A circuit that opens now, with the first probe after `wait`.
+    /// A circuit with this nonce that opens now, with the first probe after `wait`.
     #[must_use]
-    pub fn opened(now: Timestamp, wait: Duration) -> Self {
+    pub fn opened(now: Timestamp, wait: Duration, nonce: u64) -> Self {
         Self {
             opened_at: now,
             probe_at: now + wait,
             probes: 0,
-            probing: None,
+            nonce,
+            probing_until: None,
         }
     }
 
@@ -62,11 +58,11 @@ impl OpenCircuit {
     /// The circuit with a probe begun under a lease with this nonce, or `None` when it is not the time for one.
     #[must_use]
     pub fn probing(self, now: Timestamp, nonce: u64) -> Option<Self> {
-        let lost = self.probing.is_none_or(|lease| lease.until <= now);
-        let until = now + PROBE_LEASE;
-        (self.probe_at <= now && lost).then(|| Self {
+        let is_free = self.probing_until.is_none_or(|until| until <= now);
+        (self.probe_at <= now && is_free).then(|| Self {
             probes: self.probes.saturating_add(1),
-            probing: Some(ProbeLease { until, nonce }),
+            nonce,
+            probing_until: Some(now + PROBE_LEASE),
             ..self
         })
     }
@@ -76,7 +72,7 @@ impl OpenCircuit {
     pub fn probe_failed(self, now: Timestamp, wait: Duration) -> Self {
         Self {
             probe_at: now + wait,
-            probing: None,
+            probing_until: None,
             ..self
         }
     }
@@ -94,7 +90,7 @@ mod tests {
 
     #[test]
     fn there_is_one_probe_at_a_time_and_none_before_its_time() {
-        let open = OpenCircuit::opened(start(), WAIT);
+        let open = OpenCircuit::opened(start(), WAIT, 1);
         let almost = start() + WAIT - Duration::from_millis(1);
         assert_eq!(open.probing(almost, 7), None);
         let first = open.probing(start() + WAIT, 7).unwrap();
@@ -105,7 +101,7 @@ mod tests {
     #[test]
     fn a_probe_that_nothing_is_heard_of_is_followed_by_another() {
         let begun = start() + WAIT;
-        let first = OpenCircuit::opened(start(), WAIT)
+        let first = OpenCircuit::opened(start(), WAIT, 1)
             .probing(begun, 7)
             .unwrap();
         let almost = begun + PROBE_LEASE - Duration::from_millis(1);
@@ -116,7 +112,7 @@ mod tests {
     #[test]
     fn failed_probe_restarts_the_wait() {
         let begun = start() + WAIT;
-        let probing = OpenCircuit::opened(start(), WAIT)
+        let probing = OpenCircuit::opened(start(), WAIT, 1)
             .probing(begun, 7)
             .unwrap();
         let failed = probing.probe_failed(begun, WAIT);

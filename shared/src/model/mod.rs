@@ -17,7 +17,7 @@ mod secret;
 mod target;
 
 pub use attempt::{AttemptRecord, newest};
-pub use circuit::{FAILURES_TO_OPEN, OpenCircuit, PROBE_LEASE, ProbeLease};
+pub use circuit::{FAILURES_TO_OPEN, OpenCircuit, PROBE_LEASE};
 pub use event::{Accepted, AcceptedEvent};
 pub use hook::{Hook, HookStats, HookStatus, HookView, Scope, Subscription};
 pub use hook_error::HookError;

@@ -181,8 +181,9 @@ impl HookStates {
             .await
     }
 
-    /// Puts a hook's circuit into the state `to`. Of two callers that open it with equal values both get `true`. `false`, and nothing changed, when it
-    /// is not in the state `from` any more, or, to be opened (`None`), has not enough failures in a row any more.
+    /// Puts a hook's circuit into the state `to`, which its nonce makes the caller's own. `false`, and
+    /// nothing changed, when it is not in the state `from` any more, or, to be opened (`None`), has not enough failures
+    /// in a row any more.
     pub async fn set_circuit(
         &self,
         id: HookId,

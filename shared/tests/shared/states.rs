@@ -281,12 +281,12 @@ async fn of_workers_that_change_a_circuit_at_the_same_time_one_does() {
     let tables = Tables::new().await;
     let states = &tables.stores.states;
     let hook = tables.create(EVENT).await;
-    let open = OpenCircuit::opened(start(), Duration::from_mins(1));
-    let later = OpenCircuit::opened(start(), Duration::from_mins(2));
+    let [open, other] =
+        [1, 2].map(|nonce| OpenCircuit::opened(start(), Duration::from_mins(1), nonce));
     states.record(&recorded(hook.id, 4, 500, 1)).await.unwrap();
     assert!(!states.set_circuit(hook.id, None, &open).await.unwrap());
     states.record(&recorded(hook.id, 1, 500, 2)).await.unwrap();
-    let opening = [open, later].map(|to| async move {
+    let opening = [open, other].map(|to| async move {
         let opened = states.set_circuit(hook.id, None, &to).await.unwrap();
         opened.then_some(to)
     });
@@ -315,7 +315,7 @@ async fn a_success_and_a_new_target_close_the_circuit() {
     let tables = Tables::new().await;
     let (hooks, states) = (&tables.stores.hooks, &tables.stores.states);
     let hook = tables.create(EVENT).await;
-    let open = OpenCircuit::opened(start(), Duration::from_mins(1));
+    let open = OpenCircuit::opened(start(), Duration::from_mins(1), 1);
     let open_it = async |minute| {
         let failing = recorded(hook.id, 5, 500, minute);
         assert_eq!(states.record(&failing).await.unwrap(), Some(5));
@@ -343,7 +343,7 @@ async fn a_success_and_a_new_target_close_the_circuit() {
 #[tokio::test]
 async fn the_circuit_of_a_hook_that_is_gone_is_not_set() {
     let tables = Tables::new().await;
-    let open = OpenCircuit::opened(start(), Duration::from_mins(1));
+    let open = OpenCircuit::opened(start(), Duration::from_mins(1), 1);
     let id = HookId::new(7).unwrap();
     let states = &tables.stores.states;
     assert!(!states.set_circuit(id, None, &open).await.unwrap());
@@ -436,7 +436,7 @@ async fn the_row_of_a_busy_hook_with_an_open_circuit_stays_below_a_kilobyte() {
         };
         states.record(&batch).await.unwrap();
     }
-    let open = OpenCircuit::opened(now, Duration::from_mins(15));
+    let open = OpenCircuit::opened(now, Duration::from_mins(15), u64::MAX);
     let probing = open
         .probing(now + Duration::from_mins(15), u64::MAX)
         .unwrap();
@@ -481,7 +481,7 @@ async fn a_probe_that_arrived_closes_the_circuit_even_if_its_record_is_late() {
     let states = &tables.stores.states;
     let hook = tables.create(EVENT).await;
     states.record(&recorded(hook.id, 5, 500, 5)).await.unwrap();
-    let open = OpenCircuit::opened(start(), Duration::from_mins(1));
+    let open = OpenCircuit::opened(start(), Duration::from_mins(1), 1);
     assert!(states.set_circuit(hook.id, None, &open).await.unwrap());
     let late = recorded(hook.id, 1, 200, 4);
     assert_eq!(states.record(&late).await.unwrap(), None);

@@ -54,7 +54,7 @@ impl Round<'_> {
             Some(probe) => probe.probe_failed(now, schedule.wait_before_probe(probe.probes)),
             // Also after a success: as many may have failed since, within what is written at once.
             None if failures >= FAILURES_TO_OPEN => {
-                OpenCircuit::opened(now, schedule.wait_before_probe(0))
+                OpenCircuit::opened(now, schedule.wait_before_probe(0), rand::random())
             }
             None => return Ok(()),
         };

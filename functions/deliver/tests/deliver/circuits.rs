@@ -40,7 +40,8 @@ async fn open(bench: &Bench, hook: &Hook, probe_at: Timestamp) -> OpenCircuit {
         opened_at: ago(SignedDuration::from_hours(1)),
         probe_at,
         probes: 1,
-        probing: None,
+        nonce: 1,
+        probing_until: None,
     };
     let states = &bench.stores.states;
     let failing = Recorded {
@@ -153,7 +154,7 @@ async fn one_of_those_that_wait_is_the_probe_and_its_failure_sends_them_away_for
     assert_eq!((after.opened_at, after.probes), (before.opened_at, 2));
     let last_call_at = bench.stats(&hook).await.last_call_at.unwrap();
     assert_eq!(after.probe_at, last_call_at + Duration::from_mins(5));
-    assert_eq!(after.probing, None);
+    assert_eq!(after.probing_until, None);
     // The probe is an attempt like any other; those beside it wait for the next one.
     let mut delays = bench.spy.delays();
     delays.sort_unstable();

@@ -146,7 +146,7 @@ async fn first_answer_lost_a_probe_is_made() {
     assert_eq!(scene.lost.calls()[2], "UpdateItem");
     assert_eq!(scene.called().await, [before[0], before[1] + 1]);
     let after = scene.circuit(&hook).await.unwrap();
-    assert_eq!((after.probes, after.probing), (1, None));
+    assert_eq!((after.probes, after.probing_until), (1, None));
 }
 
 /// The tables and the queue are out of reach from some answer on, and then there again.

@@ -419,7 +419,7 @@ async fn the_health_of_a_hook_shows_its_circuit() {
         sampled_at: None,
     };
     assert_eq!(states.record(&failing).await.unwrap(), Some(5));
-    let mut open = OpenCircuit::opened(opened_at, Duration::from_hours(1));
+    let mut open = OpenCircuit::opened(opened_at, Duration::from_hours(1), 1);
     assert!(states.set_circuit(id, None, &open).await.unwrap());
     let half_open = root.get(&path).await.expect(200);
     assert_eq!(half_open["circuit"], "half_open");

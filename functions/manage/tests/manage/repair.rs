@@ -509,7 +509,7 @@ async fn a_ping_is_no_delivery_and_an_open_circuit_does_not_stop_it() {
     function.store(hook, None).await;
     let states = &function.world.stores.states;
     let wait = std::time::Duration::from_hours(1);
-    let open = OpenCircuit::opened(clock::now(), wait);
+    let open = OpenCircuit::opened(clock::now(), wait, 1);
     let failing = Recorded {
         hook_id: id,
         calls: 5,
