@@ -18,6 +18,8 @@ from stack import FUNCTIONS, STACK
 # Rights that this run does not use, or only by chance, and what each is for.
 SELDOM_USED = {
     ("Deliver", "dynamodb:DeleteItem", f"{STACK}-hook-samples"): "of a hook that was deleted while its sample was kept",
+    ("Errors", "dynamodb:ConditionCheckItem", f"{STACK}-hook-errors"): "of an error whose deletion was cut off",
+    ("Errors", "dynamodb:DeleteItem", f"{STACK}-hook-errors"): "of an error whose deletion was cut off",
 }
 # What an event source mapping does, with its function's role.
 POLLING = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")

@@ -6,13 +6,14 @@
 //! that the queue hands out twice is counted once.
 //!
 //! The hooks that a HookError hit stand apart from it, in short lists: one event may fail for thousands of hooks, and
-//! each failure would otherwise write all of them again.
+//! each failure would otherwise write all of them again. They are made with it, and removed after it: an error without
+//! hooks is one that is gone.
 
 use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::{
     Client,
-    types::{AttributeValue, Put, TransactWriteItem, Update},
+    types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update},
 };
 use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use jiff::Timestamp;
@@ -43,6 +44,10 @@ struct FailedDeliveryItem<'a> {
 
 /// How many owners' lists of hooks are read at once.
 const PARALLEL_READS: usize = 8;
+
+/// How many lists of hooks are removed at once: a transaction has room for 100 items (DynamoDB), and one says that
+/// their HookError is gone.
+const LISTS_PER_REMOVAL: usize = 99;
 
 /// A stored HookError, but for its hooks.
 #[derive(Deserialize)]
@@ -126,7 +131,12 @@ impl HookErrors {
                 while_contended(|| async { transacted(RECORD, request.clone().send().await) });
             match written.await? {
                 Transaction::Done | Transaction::ConditionFailed(0) => return Ok(()),
-                Transaction::ConditionFailed(_) => new_id = Some(self.next_id().await?),
+                Transaction::ConditionFailed(_) => {
+                    // A deletion that was cut off has left the hooks of another one.
+                    self.remove_hooks(&letter.job.hook.owner, &letter.job.event, &letter.message)
+                        .await?;
+                    new_id = Some(self.next_id().await?);
+                }
             }
         }
         Err(StoreError::Contended(RECORD))
@@ -213,10 +223,12 @@ impl HookErrors {
     pub async fn of_owner(&self, owner: &str) -> Result<Vec<OwnedError>, StoreError> {
         let errors = self.query(owner, keys::ERROR_PREFIX).await?;
         let errors: Vec<HookErrorItem> = serde_dynamo::from_items(errors)?;
-        // After the errors: the hooks of each of them are there.
+        // After the errors: the hooks of each of them are there, or it has been deleted since.
         let hooks = self.hook_lists(owner, keys::ERROR_HOOKS_PREFIX).await?;
-        let errors = errors.into_iter().map(|error| owned_error(error, &hooks));
-        Ok(errors.collect())
+        let errors = errors.into_iter();
+        Ok(errors
+            .filter_map(|error| owned_error(error, &hooks))
+            .collect())
     }
 
     /// What of an owner has sort keys that begin so, as of now.
@@ -288,7 +300,7 @@ impl HookErrors {
             .try_collect()
             .await?;
         let none = HooksOfErrors::new();
-        let errors = errors.into_iter().map(|error| {
+        let errors = errors.into_iter().filter_map(|error| {
             let hooks = hooks.get(&error.owner).unwrap_or(&none);
             owned_error(error, hooks)
         });
@@ -339,34 +351,62 @@ impl HookErrors {
         let error: HookErrorItem = serde_dynamo::from_item(item)?;
         let lists = keys::error_hooks_of(&error.event, &error.message);
         let hooks = self.hook_lists(&error.owner, &lists).await?;
-        Ok(Some(owned_error(error, &hooks)))
+        Ok(owned_error(error, &hooks))
     }
 
-    /// Removes the lists of the hooks that a HookError hit.
-    async fn remove_hooks(&self, found: &OwnedError) -> Result<(), StoreError> {
+    /// Removes the lists of the hooks that a HookError hit which is gone. If there is one again, they stay.
+    async fn remove_hooks(
+        &self,
+        owner: &str,
+        event: &str,
+        message: &str,
+    ) -> Result<(), StoreError> {
         const REMOVE: &str = "remove the hooks of a HookError";
-        let OwnedError { owner, error } = found;
-        let lists = keys::error_hooks_of(&error.event, &error.message);
-        let lists = self.query(owner, &lists).await?;
-        let removals = lists.into_iter().map(async |mut list| {
-            list.retain(|name, _| name != "hooks");
-            let request = self.client.delete_item().table_name(&self.table);
-            let request = request.set_key(Some(list));
+        let is_gone = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(key_of(owner, event, message)))
+            .condition_expression("attribute_not_exists(id)")
+            .build()?;
+        let is_gone = TransactWriteItem::builder()
+            .condition_check(is_gone)
+            .build();
+        let lists = self
+            .query(owner, &keys::error_hooks_of(event, message))
+            .await?;
+        for lists in lists.chunks(LISTS_PER_REMOVAL) {
+            let removals = lists.iter().map(|list| {
+                let mut key = list.clone();
+                key.retain(|name, _| name != "hooks");
+                let removal = Delete::builder()
+                    .table_name(&self.table)
+                    .set_key(Some(key))
+                    .build()?;
+                Ok(TransactWriteItem::builder().delete(removal).build())
+            });
+            let items = [Ok(is_gone.clone())].into_iter().chain(removals);
+            let items = items.collect::<Result<Vec<_>, StoreError>>()?;
+            let request = self.client.transact_write_items();
+            let request = request.set_transact_items(Some(items));
             // A dead letter may be recorded at this moment.
-            while_contended(|| async { written(REMOVE, request.clone().send().await) }).await
-        });
-        try_join_all(removals).await.map(drop)
+            let removed =
+                while_contended(|| async { transacted(REMOVE, request.clone().send().await) });
+            if let Transaction::ConditionFailed(_) = removed.await? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Removes a HookError and the deliveries that are kept with it, those that fail in the meantime
-    /// as well. Interrupted, it leaves the HookError, perhaps without its hooks; it can be removed again.
+    /// as well. Interrupted, it leaves the HookError with its hooks, to be removed again, or hooks without it, which
+    /// nobody sees and which go before there is one of its kind again.
     pub async fn delete(&self, found: &OwnedError) -> Result<(), StoreError> {
         const DELETE: &str = "delete a HookError";
-        let key = key_of(found);
-        let mut count = found.error.count;
+        let OwnedError { owner, error } = found;
+        let key = key_of(owner, &error.event, &error.message);
+        let mut count = error.count;
         loop {
             self.remove_kept(found).await?;
-            self.remove_hooks(found).await?;
             let request = self
                 .client
                 .delete_item()
@@ -374,19 +414,20 @@ impl HookErrors {
                 .set_key(Some(key.clone()))
                 .condition_expression("id = :id AND #count = :count")
                 .expression_attribute_names("#count", "count")
-                .expression_attribute_values(":id", number(found.error.id))
+                .expression_attribute_values(":id", number(error.id))
                 .expression_attribute_values(":count", number(count));
             let deleted =
                 while_contended(|| async { written(DELETE, request.clone().send().await) });
             if deleted.await?.is_some() {
-                return Ok(());
+                break;
             }
             // Another delivery has failed, and is kept, since the count was read.
             match self.at(key.clone()).await? {
-                Some(now) if now.error.id == found.error.id => count = now.error.count,
-                _ => return Ok(()),
+                Some(now) if now.error.id == error.id => count = now.error.count,
+                _ => break,
             }
         }
+        self.remove_hooks(owner, &error.event, &error.message).await
     }
 }
 
@@ -395,29 +436,32 @@ fn accepted_ms(job: &DeliveryJob) -> AttributeValue {
     millis(job.accepted_at)
 }
 
-fn key_of(found: &OwnedError) -> Item {
-    let OwnedError { owner, error } = found;
-    let sort_key = keys::error(&error.event, &error.message);
+/// The key of a HookError.
+fn key_of(owner: &str, event: &str, message: &str) -> Item {
     Item::from([
-        ("owner".to_owned(), AttributeValue::S(owner.clone())),
-        ("error".to_owned(), AttributeValue::S(sort_key)),
+        ("owner".to_owned(), AttributeValue::S(owner.to_owned())),
+        (
+            "error".to_owned(),
+            AttributeValue::S(keys::error(event, message)),
+        ),
     ])
 }
 
-fn owned_error(item: HookErrorItem, hooks: &HooksOfErrors) -> OwnedError {
-    let hooks = hooks.get(&keys::error_hooks_of(&item.event, &item.message));
+/// A HookError with its hooks; `None` if they are gone, and it was before them.
+fn owned_error(item: HookErrorItem, hooks: &HooksOfErrors) -> Option<OwnedError> {
+    let hooks = hooks.get(&keys::error_hooks_of(&item.event, &item.message))?;
     let error = HookError {
         id: item.id,
         message: item.message,
         event: item.event,
-        hooks: hooks.into_iter().flatten().copied().collect(),
+        hooks: hooks.iter().copied().collect(),
         count: item.count,
         // A dead letter may be recorded after one that failed later.
         created_at: item.created_at.min(item.updated_at),
         updated_at: item.created_at.max(item.updated_at),
     };
-    OwnedError {
+    Some(OwnedError {
         owner: item.owner,
         error,
-    }
+    })
 }

@@ -121,8 +121,8 @@ impl KeptPages {
 }
 
 impl HookErrors {
-    /// The deliveries that failed until a time. A hook's are found by an index: one that failed a
-    /// moment ago may not be there yet, and one that was removed may still be.
+    /// The deliveries that failed until a time: of a HookError, as of now. A hook's are found by an index: one that
+    /// failed a moment ago may not be there yet, and one that was removed may still be.
     #[must_use]
     pub fn kept(&self, which: &Kept, until: Timestamp) -> KeptPages {
         let query = self
@@ -135,6 +135,7 @@ impl HookErrors {
             .expression_attribute_values(":until", millis(until));
         let query = match which {
             Kept::OfError(OwnedError { owner, error }) => query
+                .consistent_read(true)
                 .key_condition_expression("#owner = :owner AND begins_with(#error, :prefix)")
                 .filter_expression("failed_ms <= :until")
                 .expression_attribute_values(":owner", AttributeValue::S(owner.clone()))

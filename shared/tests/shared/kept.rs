@@ -8,14 +8,14 @@ use aws_sdk_dynamodb::types::{
 use emulator::{LocalAws, Storage};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use shared::{
     model::{DeadLetter, DeliveryJob, HookId, HookRef},
     store::{
         ClaimedDelivery, HookErrors, Kept, KeptKey, OwnedError, Stores, TableNames, create_tables,
     },
 };
-
+use testing::{Lost, LostAnswers, Spy};
 use uuid::Uuid;
 
 use super::tables::{ACADEMY, EVENT, Tables, academy, start};
@@ -335,6 +335,93 @@ async fn a_hook_error_goes_with_what_is_kept_with_it_and_nothing_else_does() {
     assert_eq!((new.error.id, new.error.count), (3, 1));
     errors.delete(&new).await.unwrap();
     errors.delete(&new).await.unwrap();
+}
+
+/// How many rows of the table are lists of hooks.
+async fn hook_lists(tables: &Tables) -> usize {
+    let request = tables.aws.dynamodb().scan().table_name("test-hook-errors");
+    let items = request.send().await.unwrap().items.unwrap();
+    let keys = items.iter().filter_map(|item| item["error"].as_s().ok());
+    keys.filter(|key| key.starts_with("hooks#")).count()
+}
+
+/// A HookError with more lists of hooks than a transaction has room for, and one delivery of each hook.
+async fn far_reaching(tables: &Tables) -> OwnedError {
+    let letters: Vec<_> = (1..=120)
+        .map(|n| letter(id(n), n.unsigned_abs() * 64, n))
+        .collect();
+    record(&tables.stores.errors, &letters).await
+}
+
+#[tokio::test]
+async fn deletion_that_is_cut_off_leaves_no_error_without_its_hooks_and_no_hooks_to_the_next() {
+    let tables = Tables::new().await;
+    let lost = LostAnswers::default();
+    let errors = lost.stores(&tables.aws).errors;
+    let found = far_reaching(&tables).await;
+    errors.delete(&found).await.unwrap();
+    assert_eq!(hook_lists(&tables).await, 0);
+    let calls = lost.calls();
+    let deleted = calls.iter().rposition(|call| call == "DeleteItem").unwrap();
+    let after_it = ["Query", "TransactWriteItems", "TransactWriteItems"];
+    assert_eq!(calls[deleted + 1..], after_it);
+
+    for cut_off in deleted - 1..calls.len() {
+        let tables = Tables::new().await;
+        let found = far_reaching(&tables).await;
+        let losing = lost.stores(&tables.aws).errors;
+        lost.lose(cut_off, Lost::Rest);
+        losing.delete(&found).await.unwrap_err();
+
+        let errors = &tables.stores.errors;
+        let is_gone = cut_off >= deleted;
+        let left: Vec<_> = (!is_gone).then_some(found.clone()).into_iter().collect();
+        assert_eq!(errors.of_owner(ACADEMY).await.unwrap(), left, "{cut_off}");
+        assert_eq!(errors.everywhere().await.unwrap(), left, "{cut_off}");
+        let read = errors.get(found.error.id, None).await.unwrap();
+        assert_eq!(read.is_none(), is_gone, "{cut_off}");
+
+        let next = record(errors, &[letter(200, 7, 200)]).await;
+        let hooks = if is_gone { 1 } else { 121 };
+        assert_eq!(next.error.hooks.len(), hooks, "{cut_off}");
+        assert_eq!(hook_lists(&tables).await, hooks, "{cut_off}");
+        errors.delete(&next).await.unwrap();
+        assert_eq!(hook_lists(&tables).await, 0, "{cut_off}");
+    }
+}
+
+#[tokio::test]
+async fn error_that_is_deleted_while_it_is_read_is_not_seen() {
+    let tables = Tables::new().await;
+    let errors = &tables.stores.errors;
+    let found = record(errors, &[letter(1, 7, 0)]).await;
+    // What a reader meets who has read the error before it was deleted, and its hooks after that.
+    let request = tables.aws.dynamodb().scan().table_name("test-hook-errors");
+    let mut items = request.send().await.unwrap().items.unwrap();
+    items.retain(|item| item["error"].as_s().unwrap().starts_with("hooks#"));
+    let request = tables.aws.dynamodb().delete_item();
+    let request = request
+        .table_name("test-hook-errors")
+        .key("owner", items[0]["owner"].clone())
+        .key("error", items[0]["error"].clone());
+    request.send().await.unwrap();
+    assert!(errors.of_owner(ACADEMY).await.unwrap().is_empty());
+    assert!(errors.everywhere().await.unwrap().is_empty());
+    assert_eq!(errors.get(found.error.id, None).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_deletion_reads_what_is_there_now() {
+    let tables = Tables::new().await;
+    let spy = Spy::default();
+    let stores = Stores::new(&spy.dynamodb(&tables.aws), &TableNames::of_stack("test"));
+    let found = record(&stores.errors, &[letter(1, 7, 0)]).await;
+    spy.forget();
+    stores.errors.delete(&found).await.unwrap();
+    let queries = spy.requests("Query");
+    assert_eq!(queries.len(), 2);
+    let is_consistent = |query: &Value| query["ConsistentRead"] == true;
+    assert!(queries.iter().all(is_consistent), "{queries:?}");
 }
 
 #[tokio::test]
