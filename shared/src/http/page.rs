@@ -2,12 +2,12 @@
 //!
 //! The links keep the parameters of the request, sorted by name, with commas left readable.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, net::Ipv6Addr};
 
 use axum::{
     Json,
     extract::{FromRequestParts, OriginalUri},
-    http::{header, request::Parts},
+    http::{header, request::Parts, uri::Authority},
 };
 use serde::Serialize;
 use utoipa::{
@@ -198,9 +198,35 @@ impl PageLinks {
 /// What stands in the API's page for the [`Origin`] of whichever API serves it.
 pub const EXAMPLE_ORIGIN: &str = "https://hooks.example.com";
 
-/// The scheme and the host at which the API was asked, as its caller wrote them, like [`EXAMPLE_ORIGIN`].
+/// The scheme and the host at which the API was asked, as its caller wrote them, like [`EXAMPLE_ORIGIN`]; `None` if
+/// they wrote no host, or one that is none. It has no character that HTML or a shell's quotes would take for theirs.
 #[derive(Clone, Debug)]
-pub struct Origin(pub String);
+pub struct Origin(pub Option<String>);
+
+impl Origin {
+    /// The headers that it depends on, for an answer's `Vary`.
+    pub const HEADERS: &str = "host, x-forwarded-proto";
+}
+
+/// Whether a caller's text is a host, with or without a port, and nothing else.
+fn is_host(text: &str) -> bool {
+    let Ok(authority) = text.parse::<Authority>() else {
+        return false;
+    };
+    let host = authority.host();
+    let port = authority.port_u16();
+    let is_name = || {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        !host.is_empty() && host.bytes().all(is_plain)
+    };
+    let is_address = || {
+        let address = host.strip_prefix('[')?.strip_suffix(']')?;
+        Some(address.parse::<Ipv6Addr>().is_ok())
+    };
+    // An authority may have a user before that, and after it a port that is none.
+    let plain = port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    plain == text && (is_name() || is_address().unwrap_or(false))
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Origin {
     type Rejection = Infallible;
@@ -218,10 +244,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
             Some("https") => "https",
             _ => "http",
         };
-        let host = text(header::HOST)
-            .or_else(|| uri.authority().map(axum::http::uri::Authority::as_str))
-            .unwrap_or("localhost");
-        Ok(Self(format!("{scheme}://{host}")))
+        let host = text(header::HOST).or_else(|| uri.authority().map(Authority::as_str));
+        let host = host.filter(|host| is_host(host));
+        Ok(Self(host.map(|host| format!("{scheme}://{host}"))))
     }
 }
 
@@ -231,6 +256,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PageLinks {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let OriginalUri(uri) = OriginalUri::from_request_parts(parts, state).await?;
         let Origin(origin) = Origin::from_request_parts(parts, state).await?;
+        let origin = origin.as_deref().unwrap_or("http://localhost");
         let query = uri.query().unwrap_or_default();
         Ok(Self {
             base: format!("{origin}{}", uri.path()),
@@ -278,6 +304,35 @@ mod tests {
                 envelope
             }
         );
+    }
+
+    #[rstest]
+    #[case::a_name("hooks.academy.org", true)]
+    #[case::a_name_with_a_port("my_host-1:8080", true)]
+    #[case::an_address("127.0.0.1:9000", true)]
+    #[case::an_address_in_brackets("[::1]:9000", true)]
+    #[case::none("", false)]
+    #[case::a_port_alone(":80", false)]
+    #[case::a_path("academy.org/x/..", false)]
+    #[case::a_fragment("academy.org/#", false)]
+    #[case::a_query("academy.org?", false)]
+    #[case::brackets_alone("]]]", false)]
+    #[case::brackets_around_nothing("[]", false)]
+    #[case::brackets_around_a_name("[academy.org]", false)]
+    #[case::brackets_that_stay_open("[::1", false)]
+    #[case::an_address_without_brackets("::1", false)]
+    #[case::a_port_that_is_too_large("academy.org:99999", false)]
+    #[case::a_port_without_digits("academy.org:", false)]
+    #[case::a_port_with_a_sign("academy.org:+80", false)]
+    #[case::a_user("a@academy.org", false)]
+    #[case::a_user_with_a_password("a:b@academy.org", false)]
+    #[case::a_scheme("http://academy.org", false)]
+    #[case::a_quote("academy.org'x", false)]
+    #[case::a_command("$(id)", false)]
+    #[case::an_escape("academy%2eorg", false)]
+    #[case::a_space("academy org", false)]
+    fn a_host_is_one_and_nothing_else(#[case] text: &str, #[case] is_one: bool) {
+        assert_eq!(is_host(text), is_one);
     }
 
     #[test]

@@ -93,13 +93,20 @@ async fn the_commands_of_the_page_call_the_api_that_serves_it() {
     for (host, scheme, begin_with) in [
         ("hooks.academy.org", "https", "https://hooks.academy.org/"),
         ("127.0.0.1:9000", "http", "http://127.0.0.1:9000/"),
-        // No host, but it could be one in a header.
+        ("[::1]:9000", "http", "http://[::1]:9000/"),
+        // No hosts, but they could be in a header.
         ("'><script>", "https", "https://hooks.example.com/"),
+        ("evil.com/x/..", "https", "https://hooks.example.com/"),
+        ("a@evil.com", "https", "https://hooks.example.com/"),
+        ("evil.com:99999", "https", "https://hooks.example.com/"),
+        ("]]]", "https", "https://hooks.example.com/"),
+        ("", "https", "https://hooks.example.com/"),
     ] {
         let request = Request::get("/v1/notify/docs")
             .header(header::HOST, host)
             .header("x-forwarded-proto", scheme);
         let answer = api.send(request.body(Body::empty()).unwrap()).await.0;
+        assert_eq!(answer.headers()[header::VARY], "host, x-forwarded-proto");
         let page = std::str::from_utf8(answer.body()).unwrap();
         let urls = || page.split("<pre>curl '").skip(1);
         assert!(urls().count() > 3);
