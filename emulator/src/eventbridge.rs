@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::sqs;
+use crate::{body_limit::bounded, sqs};
 
 /// The most bytes of all entries of a request together.
 const MAX_BYTES: usize = 256 * 1024;
@@ -121,10 +121,7 @@ impl Server {
 
     /// Its HTTP side.
     pub(crate) fn router(self) -> Router {
-        Router::new()
-            .fallback(serve)
-            .layer(DefaultBodyLimit::max(BODY_LIMIT))
-            .with_state(self)
+        bounded(Router::new().fallback(serve), BODY_LIMIT).with_state(self)
     }
 
     fn put_events(&self, body: &[u8]) -> Result<Put, Refused> {

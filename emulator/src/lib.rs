@@ -5,6 +5,7 @@
 //! a handler as Lambda's event source mapping does. What is stored survives the process, however it ends: both
 //! keep SQLite files with a write-ahead log.
 
+mod body_limit;
 mod chain;
 mod event_source;
 mod eventbridge;

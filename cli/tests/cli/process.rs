@@ -286,6 +286,21 @@ pub(crate) fn try_call(
     parsed.ok_or_else(|| std::io::Error::other("the answer broke off"))
 }
 
+/// Announces a body to a path, and returns the answer that comes before it does.
+pub(crate) fn announce(addr: &str, method: &str, path: &str, headers: &str, length: u64) -> String {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\nExpect: 100-continue\r\n{headers}\r\n\
+         Content-Length: {length}\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 /// Looks again and again until there is something.
 pub(crate) fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     within(PATIENCE, what, look)

@@ -14,7 +14,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::process::{Endpoint, Serve, command, eventually, run, text, try_call};
+use crate::process::{Endpoint, Serve, announce, command, eventually, run, text, try_call};
 
 const HOOKS: &str = "/v1/notify/hook/subscribe";
 const EVENT: &str = "cohort_user.added";
@@ -80,6 +80,41 @@ fn a_first_start_says_what_to_do_first() {
     .map(first);
     assert!(order.is_sorted(), "{}", serve.greeting);
     assert_eq!(order[0], 0);
+}
+
+#[test]
+fn a_body_that_is_announced_to_be_too_large_is_refused_before_it_comes() {
+    let serve = Serve::start(&["--in-memory"]);
+    let addr = serve.addr.to_string();
+    let document = serve.call("GET", "/v1/notify/openapi.json", "", "").1;
+    let paths = document["paths"].as_object().unwrap();
+    let mut routes = BTreeSet::new();
+    for (path, item) in paths {
+        for (method, operation) in item.as_object().unwrap() {
+            if operation["requestBody"].is_object() {
+                routes.insert((path.replace("{id}", "1"), method.to_uppercase()));
+            }
+        }
+    }
+    assert_eq!(routes.len(), 4, "{routes:?}");
+    for (path, method) in &routes {
+        let is_published = !path.contains("/hook/");
+        let user = if is_published { "platform" } else { "admin" };
+        let token = format!("Authorization: Token {}", serve.token(user));
+        let answer = announce(&addr, method, path, &token, 100_000_000);
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{path}: {answer}");
+        assert!(answer.contains(r#""slug":"body-too-large""#), "{answer}");
+    }
+    for (endpoint, target) in [
+        ("AWS_ENDPOINT_URL_SQS", "AmazonSQS.SendMessage"),
+        ("AWS_ENDPOINT_URL_EVENTBRIDGE", "AWSEvents.PutEvents"),
+    ] {
+        let url = serve.exports()[endpoint].clone();
+        let addr = url.strip_prefix("http://").unwrap();
+        let target = format!("X-Amz-Target: {target}");
+        let answer = announce(addr, "POST", "/", &target, 100_000_000);
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{endpoint}: {answer}");
+    }
 }
 
 #[test]

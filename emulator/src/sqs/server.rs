@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{SqsError, Store, messages::MAX_BYTES, store::Millis};
-use crate::chain::TRACE_HEADER;
+use crate::{body_limit::bounded, chain::TRACE_HEADER};
 
 /// A batch of a MiB in JSON, where a character may take six.
 const BODY_LIMIT: usize = 8 * MAX_BYTES;
@@ -49,10 +49,7 @@ impl Server {
 
     /// Its HTTP side.
     pub(crate) fn router(&self) -> Router {
-        Router::new()
-            .fallback(serve)
-            .layer(DefaultBodyLimit::max(BODY_LIMIT))
-            .with_state(self.clone())
+        bounded(Router::new().fallback(serve), BODY_LIMIT).with_state(self.clone())
     }
 
     /// Deletes messages that have been kept for as long as their queue keeps them, and says so.

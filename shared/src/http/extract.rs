@@ -3,7 +3,8 @@
 use std::{collections::HashMap, time::Duration};
 
 use axum::{
-    body::Bytes,
+    RequestExt,
+    body::{Bytes, HttpBody},
     extract::{FromRef, FromRequest, FromRequestParts, Path, Request, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
 };
@@ -169,6 +170,14 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let headers = request.headers().clone();
+        // One that is announced to be larger than it may be is not waited for: a client may send it only when it is
+        // told to go on.
+        let announced = request.body().size_hint().lower();
+        let request = request.with_limited_body();
+        let most = request.body().size_hint().upper();
+        if most.is_some_and(|most| most < announced) {
+            return Err(ApiError::BodyTooLarge);
+        }
         let reading = timeout(BODY_PATIENCE, Bytes::from_request(request, state));
         let read = reading.await.map_err(|_| ApiError::BodyInterrupted)?;
         let bytes = read.map_err(|error| rejection(&error))?;
@@ -186,9 +195,16 @@ fn rejection(error: &BytesRejection) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
+    use std::{
+        convert::Infallible,
+        pin::Pin,
+        task::{Context, Poll},
+    };
 
+    use axum::{Router, extract::DefaultBodyLimit};
     use futures_util::{StreamExt, stream};
+    use hyper::body::{Frame, SizeHint};
+    use tower::ServiceExt;
 
     use super::*;
 
@@ -217,6 +233,44 @@ mod tests {
         let body = axum::body::Body::from_stream(begun.chain(stream::pending()));
         let read = Body::from_request(Request::new(body), &()).await;
         assert!(matches!(read, Err(ApiError::BodyInterrupted)));
+    }
+
+    /// A body that does not come, but says how long it is.
+    struct Announced(u64);
+
+    impl HttpBody for Announced {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.0)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_announced_to_be_too_large_is_not_waited_for() {
+        let read = async |length| {
+            let answer = async |read: Result<Body, ApiError>| match read {
+                Ok(_) => StatusCode::OK,
+                Err(error) => error.status(),
+            };
+            let route = Router::new()
+                .fallback(answer)
+                .layer(DefaultBodyLimit::max(100));
+            let body = axum::body::Body::new(Announced(length));
+            route.oneshot(Request::new(body)).await.unwrap().status()
+        };
+        assert_eq!(read(100).await, StatusCode::BAD_REQUEST);
+        for length in [101, u64::MAX] {
+            assert_eq!(read(length).await, StatusCode::PAYLOAD_TOO_LARGE);
+        }
     }
 
     #[test]
